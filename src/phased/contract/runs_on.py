@@ -1,0 +1,3 @@
+"""placeholder"""
+from pydantic import BaseModel
+class RunsOn(BaseModel): ...

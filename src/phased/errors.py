@@ -1,0 +1,137 @@
+"""The exceptions of phased, all of them, as one tree. Imports nothing of ours.
+
+Every message begins with "cannot ...", names the thing and says what to do. Facts are attributes.
+
+    PhasedError
+    ├── InvalidFile            an automations file that has errors
+    ├── FileUnreadable         a file that is missing or cannot be read
+    ├── SettingsError          a setting that is unknown or has a bad value
+    ├── PlanError              a plan that cannot be made
+    │   ├── CycleFound
+    │   └── UnknownReference
+    ├── IllegalTransition      an event that a state has no entry for
+    ├── StoreError             the state cannot be read or written
+    │   ├── StaleVersion
+    │   ├── StoreTooNew
+    │   ├── StoreUnreadable
+    │   └── StoreFull
+    ├── StateDirectoryHeld     another phased works on this state directory
+    ├── RunnerError            a step cannot be started
+    │   └── SupervisorLost
+    ├── NotFound               an execution, step or log that does not exist
+    └── Unsupported            something a later version will do
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class PhasedError(Exception):
+    """The root: whoever catches it has every expected failure, and no bug."""
+
+
+class InvalidFile(PhasedError):
+    """An automations file has errors; `diagnostics` holds them all."""
+
+    def __init__(self, file: str, diagnostics: Sequence[object]) -> None:
+        super().__init__(f"cannot use {file}: it has {len(diagnostics)} error(s)")
+        self.file = file
+        self.diagnostics = tuple(diagnostics)
+
+
+class FileUnreadable(PhasedError):
+    """A file that was named, or is needed, is missing or cannot be read."""
+
+
+class SettingsError(PhasedError):
+    """A setting is unknown or has a value that it cannot have."""
+
+
+class PlanError(PhasedError):
+    """A plan cannot be made from what is defined."""
+
+
+class CycleFound(PlanError):
+    """Automations need each other in a circle; `cycle` begins and ends with the same reference."""
+
+    def __init__(self, cycle: Sequence[str]) -> None:
+        super().__init__(f"cannot plan: dependsOn goes in a circle: {' -> '.join(cycle)}; remove one of these")
+        self.cycle = tuple(cycle)
+
+
+class UnknownReference(PlanError):
+    """A reference names nothing that is defined."""
+
+    def __init__(self, reference: str, *, near: Sequence[str], known: Sequence[str] = ()) -> None:
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        if not near and known:
+            hint = f"; there are: {', '.join(known)}"
+        super().__init__(f"cannot find a task {reference!r}{hint}")
+        self.reference = reference
+        self.near = tuple(near)
+
+
+class IllegalTransition(PhasedError):
+    """An event came that the state it met has no entry for; nothing was changed."""
+
+    def __init__(self, state: str, event: str) -> None:
+        super().__init__(f"cannot handle {event} in state {state}")
+        self.state = state
+        self.event = event
+
+
+class StoreError(PhasedError):
+    """The state cannot be read or written."""
+
+
+class StaleVersion(StoreError):
+    """A status was to be saved over one that is not the one it was made from."""
+
+    def __init__(self, execution_id: str, expected: int, found: int | None) -> None:
+        super().__init__(
+            f"cannot save execution {execution_id}: its status is at {found}, not {expected}; read it again"
+        )
+        self.execution_id = execution_id
+        self.expected = expected
+        self.found = found
+
+
+class StoreTooNew(StoreError):
+    """The state was written by a newer version."""
+
+
+class StoreUnreadable(StoreError):
+    """The state file is no database, or is damaged; it is left as it is."""
+
+
+class StoreFull(StoreError):
+    """There is no room to write the state."""
+
+
+class StateDirectoryHeld(PhasedError):
+    """Another phased works on this state directory."""
+
+    def __init__(self, directory: str, pid: int | None) -> None:
+        who = f"process {pid}" if pid else "another process"
+        super().__init__(
+            f"cannot use the state directory {directory}: {who} holds it; wait for it, or give another --state-dir"
+        )
+        self.directory = directory
+        self.pid = pid
+
+
+class RunnerError(PhasedError):
+    """A step cannot be started; the message says why."""
+
+
+class SupervisorLost(RunnerError):
+    """The process that is the parent of all steps is gone or silent."""
+
+
+class NotFound(PhasedError):
+    """An execution, step or log that was asked for does not exist."""
+
+
+class Unsupported(PhasedError):
+    """This version cannot do it yet; the message says what it would need."""

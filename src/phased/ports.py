@@ -1,0 +1,202 @@
+"""What the engine needs from the outside world, as small Protocols, and the records that cross them.
+
+Knows the core's vocabulary. Must not know SQLite, processes, sockets or files: those implement these.
+Times are integers: microseconds since the epoch. Phases are `TaskExecutionPhase`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from phased.contract.execution import TaskExecutionPhase, TaskExecutionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """An execution as it is created: everything about it that never changes."""
+
+    id: str
+    environment_id: str
+    task_id: str
+    reference: str
+    """Reference of the main task."""
+    firing_id: str
+    """The firing of a trigger (or `run A B`) that it belongs to."""
+    started_by: str
+    """The trigger's spelling in the file, or `manual`."""
+    creator_id: str
+    creator_principal: str
+    created_at: int
+    spec: TaskExecutionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class StepStatus:
+    """What happened to one step so far. A step that never started has no StepStatus."""
+
+    id: str
+    phase: TaskExecutionPhase
+    failure_message: str | None = None
+    run_id: str | None = None
+    """The newest attempt; new for each, never used again (rule 1 of the supervisor)."""
+    attempt: int = 1
+    started_at: int | None = None
+    completed_at: int | None = None
+    exit_code: int | None = None
+    exit_signal: int | None = None
+    output: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A new status of one execution: the whole of its own fields, and only the steps that changed.
+
+    It was made from `expected_version` (0 for the status an execution is created with).
+    """
+
+    execution_id: str
+    expected_version: int
+    version: int
+    phase: TaskExecutionPhase
+    failure_message: str | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+    stop_requested: bool = False
+    why: str | None = None
+    """Who stopped it and when, or why a step never started: kept beside the status, never in it."""
+    steps: Sequence[StepStatus] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExecution:
+    """An execution as the store has it: the record and its newest status, with every started step."""
+
+    record: ExecutionRecord
+    status: StatusChange
+
+
+class Store(Protocol):
+    """Remembers. One transaction a call; what a call saved is there after a crash of the process.
+
+    Raises StoreFull where there is no room, StoreError otherwise; then nothing of the call is saved.
+    """
+
+    async def create(self, executions: Sequence[tuple[ExecutionRecord, StatusChange]]) -> None:
+        """Save new executions with their first status; all or none."""
+
+    async def save(self, changes: Sequence[StatusChange]) -> None:
+        """Save new statuses, several of one execution in order; all or none.
+
+        Raises StaleVersion where `expected_version` is not the version that is stored.
+        """
+
+    async def get(self, execution_id: str) -> StoredExecution | None:
+        """One execution, or None."""
+
+    async def find(self, prefix: str) -> list[StoredExecution]:
+        """The executions whose id begins with `prefix` (hex digits and hyphens), at most ten."""
+
+    async def list(
+        self, *, reference: str | None = None, unfinished: bool = False, limit: int = 100, offset: int = 0
+    ) -> list[StoredExecution]:
+        """Newest first (by creation, then id). `unfinished`: only those whose phase is not terminal."""
+
+    async def close(self) -> None:
+        """Release what is held; further calls raise StoreError."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One attempt of one step, ready to be started."""
+
+    run_id: str
+    command: str
+    environment: Mapping[str, str]
+    """What this step has beside, or instead of, the base environment that the runner was made with."""
+    directory: str
+    log: str
+    """Where its output goes; the folder exists. Appended to."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The command runs."""
+
+    run_id: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunNotStarted:
+    """The command could not be started; `reason` is a phrase: `no such directory: /x`."""
+
+    run_id: str
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunExited:
+    """The command's leader ended; exactly one of code and signal is set, neither where it is unknown."""
+
+    run_id: str
+    code: int | None
+    signal: int | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunLost:
+    """Nobody can say any more how the run ends; `reason` is a phrase."""
+
+    run_id: str
+    reason: str
+    at: int
+
+
+RunReport = RunStarted | RunNotStarted | RunExited | RunLost
+
+
+@dataclass(frozen=True, slots=True)
+class RunProcess:
+    """A process that belongs to a run, as far as can be proved."""
+
+    pid: int
+    start_time: int
+    """Kernel clock ticks since boot; with the pid and the boot id, the process's identity."""
+    command: str
+    leader: bool = False
+
+
+class Runner(Protocol):
+    """Runs steps. An async context manager; reports come in bunches, in order."""
+
+    async def start(self, requests: Sequence[RunRequest]) -> None:
+        """Ask for runs to be started; how each went comes as a report. Idempotent by run id.
+
+        Raises SupervisorLost where they cannot be asked for at all.
+        """
+
+    async def reports(self) -> list[RunReport]:
+        """The next bunch of reports; waits for at least one."""
+
+    async def processes(self, run_id: str) -> list[RunProcess]:
+        """Every process of a run that still lives: also those that left its session or lost their parent."""
+
+    async def signal(self, run_id: str, signal: int) -> int:
+        """Send a signal to every process of a run, each identified first; how many there were."""
+
+    async def forget(self, run_ids: Sequence[str]) -> None:
+        """The results of these runs are saved: nobody needs to keep them any more."""
+
+
+class Clock(Protocol):
+    """The one source of time."""
+
+    def wall(self) -> int:
+        """Microseconds since the epoch."""
+
+    def boot(self) -> float:
+        """Seconds of the boot clock: grows through suspend, is not moved when the wall clock is set."""
