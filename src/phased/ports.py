@@ -1,16 +1,18 @@
 """What the engine needs from the outside world, as small Protocols, and the records that cross them.
 
 Knows the core's vocabulary. Must not know SQLite, processes, sockets or files: those implement these.
-Times are integers: microseconds since the epoch. Phases are `TaskExecutionPhase`.
+Times are integers: microseconds since the epoch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from phased.contract.execution import TaskExecutionPhase, TaskExecutionSpec
+from phased.contract.execution import TaskExecutionSpec
+from phased.core.status import StatusChange as StatusChange
+from phased.core.status import StepStatus as StepStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,43 +32,6 @@ class ExecutionRecord:
     creator_principal: str
     created_at: int
     spec: TaskExecutionSpec
-
-
-@dataclass(frozen=True, slots=True)
-class StepStatus:
-    """What happened to one step so far. A step that never started has no StepStatus."""
-
-    id: str
-    phase: TaskExecutionPhase
-    failure_message: str | None = None
-    run_id: str | None = None
-    """The newest attempt; new for each, never used again (rule 1 of the supervisor)."""
-    attempt: int = 1
-    started_at: int | None = None
-    completed_at: int | None = None
-    exit_code: int | None = None
-    exit_signal: int | None = None
-    output: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class StatusChange:
-    """A new status of one execution: the whole of its own fields, and only the steps that changed.
-
-    It was made from `expected_version` (0 for the status an execution is created with).
-    """
-
-    execution_id: str
-    expected_version: int
-    version: int
-    phase: TaskExecutionPhase
-    failure_message: str | None = None
-    started_at: int | None = None
-    completed_at: int | None = None
-    stop_requested: bool = False
-    why: str | None = None
-    """Who stopped it and when, or why a step never started: kept beside the status, never in it."""
-    steps: Sequence[StepStatus] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +152,15 @@ class Runner(Protocol):
 
     async def signal(self, run_id: str, signal: int) -> int:
         """Send a signal to every process of a run, each identified first; how many there were."""
+
+    async def leftovers(self) -> Mapping[str, list[RunProcess]]:
+        """Living processes of runs whose leader has ended, by run id; {} (and cheap) where there are none."""
+
+    async def known(self, run_ids: Sequence[str]) -> Mapping[str, RunReport | str]:
+        """What became of runs that an earlier engine asked for: a last report where there is one, else
+        "running", "gone" (it started, and no record of its end is left), "unknown" (it may have run) or
+        "absent" (it never started).
+        """
 
     async def forget(self, run_ids: Sequence[str]) -> None:
         """The results of these runs are saved: nobody needs to keep them any more."""

@@ -1,0 +1,130 @@
+"""What can happen to a step or an execution, as past participles. Data alone.
+
+A process's exit, a deadline and a user's stop are all events; an exit is split by its outcome, since
+the transition table is keyed by type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment on both clocks: `wall` in microseconds since the epoch, `boot` in seconds."""
+
+    wall: int
+    boot: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent:
+    """Something happened to the step with this id."""
+
+    step_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepDue(StepEvent):
+    """Its turn has come: its group runs and there is a free place, or its pause is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepJoined(StepEvent):
+    """It has no command: with its dependencies done, so is it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted(StepEvent):
+    """Its command runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRefused(StepEvent):
+    """Its command could not be started, or never will be; `cause` says why."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepSucceeded(StepEvent):
+    """Its leader exited with 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed(StepEvent):
+    """Its leader exited with another code, or by a signal; exactly one of them is set."""
+
+    code: int | None = None
+    signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepAttemptFailed(StepEvent):
+    """As StepFailed, but its task allows another attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepLost(StepEvent):
+    """Nobody can tell any more how it ends; `cause` says why."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimedOut(StepEvent):
+    """This attempt ran as long as its timeout allows."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepStopRequested(StepEvent):
+    """It is to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepLimitReached(StepEvent):
+    """It was asked to end and took too long, or the one who asked will not wait (`impatient`)."""
+
+    attempt: int
+    impatient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepEmptied(StepEvent):
+    """Its leader has ended and no process of it is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepDetached(StepEvent):
+    """Its run goes on for another execution that shares it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRecorded:
+    """A step set outputs: an empty value removes its key."""
+
+    step_id: str
+    output: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionBegun:
+    """The execution is to start its first group."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """Somebody asked for the execution to stop; `by` says who, for people."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class KillRequested:
+    """Somebody will not wait for a stop any longer."""
+
+
+ExecutionEvent = ExecutionBegun | StopRequested | KillRequested | OutputRecorded
+Event = StepEvent | ExecutionEvent

@@ -1,0 +1,48 @@
+"""The status of an execution as records: what a machine hands out, a store keeps and a feed carries.
+
+Times are microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from phased.contract.execution import TaskExecutionPhase
+
+
+@dataclass(frozen=True, slots=True)
+class StepStatus:
+    """What happened to one step so far. A step that never started has no StepStatus."""
+
+    id: str
+    phase: TaskExecutionPhase
+    failure_message: str | None = None
+    run_id: str | None = None
+    """The newest attempt; new for each, never used again (rule 1 of the supervisor)."""
+    attempt: int = 1
+    started_at: int | None = None
+    completed_at: int | None = None
+    exit_code: int | None = None
+    exit_signal: int | None = None
+    output: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A new status of one execution: the whole of its own fields, and only the steps that changed.
+
+    It was made from `expected_version` (0 for the status an execution is created with).
+    """
+
+    execution_id: str
+    expected_version: int
+    version: int
+    phase: TaskExecutionPhase
+    failure_message: str | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+    stop_requested: bool = False
+    why: str | None = None
+    """Who stopped it and when, or why a step never started: kept beside the status, never in it."""
+    steps: Sequence[StepStatus] = ()

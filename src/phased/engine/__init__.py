@@ -1,0 +1,1 @@
+"""The async shell around the core: receives, lets the machines handle, saves, performs."""

@@ -1,0 +1,1 @@
+"""How a step runs: one module a way."""
