@@ -56,7 +56,8 @@ class CycleFound(PlanError):
     """Automations need each other in a circle; `cycle` begins and ends with the same reference."""
 
     def __init__(self, cycle: Sequence[str]) -> None:
-        super().__init__(f"cannot plan: dependsOn goes in a circle: {' -> '.join(cycle)}; remove one of these")
+        spelled = " -> ".join(cycle)
+        super().__init__(f"cannot plan: dependsOn goes in a circle: {spelled}; remove one of these")
         self.cycle = tuple(cycle)
 
 
@@ -115,7 +116,8 @@ class StateDirectoryHeld(PhasedError):
     def __init__(self, directory: str, pid: int | None) -> None:
         who = f"process {pid}" if pid else "another process"
         super().__init__(
-            f"cannot use the state directory {directory}: {who} holds it; wait for it, or give another --state-dir"
+            f"cannot use the state directory {directory}: {who} holds it; "
+            "wait for it, or give another --state-dir"
         )
         self.directory = directory
         self.pid = pid

@@ -7,12 +7,29 @@ Times are integers: microseconds since the epoch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from phased.contract.execution import TaskExecutionSpec
-from phased.core.status import StatusChange as StatusChange
-from phased.core.status import StepStatus as StepStatus
+from phased.core.policy import ExecutionPolicy
+from phased.core.status import StatusChange, StepStatus
+
+__all__ = [
+    "Clock",
+    "ExecutionRecord",
+    "RunExited",
+    "RunLost",
+    "RunNotStarted",
+    "RunProcess",
+    "RunReport",
+    "RunRequest",
+    "RunStarted",
+    "Runner",
+    "StatusChange",
+    "StepStatus",
+    "Store",
+    "StoredExecution",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,12 @@ class ExecutionRecord:
     creator_principal: str
     created_at: int
     spec: TaskExecutionSpec
+    policy: ExecutionPolicy = field(default_factory=ExecutionPolicy)
+    """Limits, timeouts and retries as they were defined then; stored as `policy.to_dict()`, in JSON."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Id to name of every secret that its steps mount."""
+    boot_id: str = ""
+    """The boot of the machine in which it was created; deadlines of its steps belong to that boot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +156,8 @@ class RunProcess:
     """Kernel clock ticks since boot; with the pid and the boot id, the process's identity."""
     command: str
     leader: bool = False
+    state: str = ""
+    """The kernel's letter for what it does (proc(5)); D: it cannot be ended at the moment."""
 
 
 class Runner(Protocol):
@@ -157,7 +182,8 @@ class Runner(Protocol):
         """Living processes of runs whose leader has ended, by run id; {} (and cheap) where there are none."""
 
     async def known(self, run_ids: Sequence[str]) -> Mapping[str, RunReport | str]:
-        """What became of runs that an earlier engine asked for: a last report where there is one, else
+        """What became of runs that an earlier engine asked for: a last report if there is one, else a word.
+
         "running", "gone" (it started, and no record of its end is left), "unknown" (it may have run) or
         "absent" (it never started).
         """
@@ -174,3 +200,6 @@ class Clock(Protocol):
 
     def boot(self) -> float:
         """Seconds of the boot clock: grows through suspend, is not moved when the wall clock is set."""
+
+    def boot_id(self) -> str:
+        """Which boot of the machine this is; boot clocks of different boots say nothing of each other."""

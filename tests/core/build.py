@@ -40,4 +40,4 @@ def spec(*groups: str) -> TaskExecutionSpec:
 
 def machine(*groups: str, max_parallel: int = 64, **steps: StepPolicy) -> ExecutionMachine:
     """A machine for such a plan; keyword arguments are the policies of steps."""
-    return ExecutionMachine(EXECUTION, spec(*groups), ExecutionPolicy(max_parallel, 10.0, steps))
+    return ExecutionMachine(EXECUTION, spec(*groups), ExecutionPolicy(max_parallel, steps=steps))

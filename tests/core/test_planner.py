@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from itertools import pairwise
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phased.core.planner import closure, cycles, groups, nearest
@@ -24,6 +28,7 @@ def acyclic(draw: st.DrawFn) -> Needs:
     return {name: needs[name] for name in order}
 
 
+@settings(max_examples=60, deadline=None)
 @given(acyclic())
 def test_every_edge_leads_to_a_later_group(needs: Needs) -> None:
     """Whoever is needed stands in an earlier group, for every root."""
@@ -32,6 +37,7 @@ def test_every_edge_leads_to_a_later_group(needs: Needs) -> None:
         assert all(place[need] < place[name] for name in place for need in needs[name])
 
 
+@settings(max_examples=60, deadline=None)
 @given(acyclic())
 def test_groups_hold_what_is_needed_and_nothing_else(needs: Needs) -> None:
     """The members are the closure of the root, once each."""
@@ -41,15 +47,17 @@ def test_groups_hold_what_is_needed_and_nothing_else(needs: Needs) -> None:
         assert len(members) == len(set(members))
 
 
+@settings(max_examples=60, deadline=None)
 @given(acyclic())
 def test_groups_are_minimal(needs: Needs) -> None:
     """Nobody waits longer than needed: each member of a later group needs one of the group before."""
     for root in needs:
         planned = groups(needs, root)
-        for before, group in zip(planned, planned[1:], strict=False):
+        for before, group in pairwise(planned):
             assert all(set(needs[name]) & set(before) for name in group)
 
 
+@settings(max_examples=60, deadline=None)
 @given(acyclic())
 def test_order_within_a_group_is_the_order_of_definition(needs: Needs) -> None:
     """And so planning twice gives the same."""
@@ -91,3 +99,25 @@ def test_an_unknown_reference_names_the_nearest() -> None:
     with pytest.raises(UnknownReference, match="cannot find a task 'gne'"):
         groups({"build": ("gne",), "gen": ()}, "build")
     assert nearest("zzz", ["build"]) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), unique=True)))
+def test_a_spelled_cycle_is_one_and_there_is_one_where_planning_fails(graph: dict[str, list[str]]) -> None:
+    """Each arrow of it stands in the file; it begins with the member that is defined first."""
+    needs = {name: tuple(need for need in wanted if need in graph) for name, wanted in graph.items()}
+    found = cycles(needs)
+    defined = list(needs)
+    for cycle in found:
+        assert cycle[0] == cycle[-1] == min(cycle, key=defined.index)
+        assert all(need in needs[name] for name, need in pairwise(cycle))
+        with pytest.raises(CycleFound):
+            groups(needs, cycle[0])
+    if not found:
+        assert all(groups(needs, root) for root in needs)
+
+
+def test_networkx_is_not_imported_before_a_plan_is_made() -> None:
+    """Verbs that plan nothing must not pay for it."""
+    code = "import sys, phased.core.planner, phased.core.specs; sys.exit('networkx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,37 +6,30 @@ The live tree stands in `live.py`, so that nobody pays for `rich` but a terminal
 
 from __future__ import annotations
 
-import io
-import os
-import re
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from phased.cli.outlet import Outlet, clean, last_lines
+from phased.cli.words import ENDED, counted, outcome, took, word
 from phased.contract.execution import TaskExecutionPhase as Phase
-from phased.core.phases import TERMINAL_PHASES
-from phased.core.status import StatusChange, StepStatus
 
 if TYPE_CHECKING:
+    from phased.core.status import StatusChange, StepStatus
     from phased.ports import Clock, ExecutionRecord, StoredExecution
 
 LogPath = Callable[[str, str], Path]
 """Where the output of (execution id, step id) lies; it need not exist."""
+Spelling = Callable[[str], str]
+"""Another way to write a JSON value."""
 
 _TAIL_LINES = 20
-_TAIL_BYTES = 64 * 1024
+_NAMED = 6
 _INTERVAL = 0.1
 """Seconds between two lines of JSON of one execution (`cli: Verbs that need no daemon`)."""
-
-_ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"
-)
-"""ECMA-48: control sequences, strings (window titles, links) and the two-character escapes."""
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Progress(Protocol):
@@ -50,6 +43,9 @@ class Progress(Protocol):
 
     def note(self, text: str) -> None:
         """Something that a person should read now: one line."""
+
+    def waiting(self, text: str) -> None:
+        """What a stop waits for at this moment; comes again and again."""
 
     def end(self) -> None:
         """Nothing more will come; what is held back is written."""
@@ -80,68 +76,7 @@ class Tracked:
     @property
     def ended(self) -> bool:
         """Whether its phase is the last one."""
-        return self.newest.phase in TERMINAL_PHASES
-
-
-class Outlet(io.TextIOBase):
-    """A stream that may vanish: once its reader is gone, what is written is dropped.
-
-    A run goes on without a reader, as its history and logs do not depend on one.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        """Write to `stream` as long as that works."""
-        self._stream = stream
-        self._lost = False
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """That of the stream."""
-        return getattr(self._stream, "encoding", None) or "utf-8"
-
-    def isatty(self) -> bool:
-        """Whether a person looks at it."""
-        return not self._lost and self._stream.isatty()
-
-    def fileno(self) -> int:
-        """The stream's descriptor."""
-        return self._stream.fileno()
-
-    def write(self, text: str) -> int:
-        """Write, or drop."""
-        if not self._lost:
-            try:
-                self._stream.write(text)
-            except UnicodeEncodeError:
-                self._attempt(lambda: self._stream.write(text.encode("ascii", "replace").decode()))
-            except (OSError, ValueError):
-                self._lose()
-        return len(text)
-
-    def flush(self) -> None:
-        """Pass on what was written, or drop it."""
-        if not self._lost:
-            self._attempt(self._stream.flush)
-
-    def _attempt(self, act: Callable[[], object]) -> None:
-        try:
-            act()
-        except (OSError, ValueError):
-            self._lose()
-
-    def _lose(self) -> None:
-        """Point the descriptor at nothing, else Python fails when it flushes the stream at exit.
-
-        Source: the note on SIGPIPE in the documentation of Python's `signal`.
-        """
-        self._lost = True
-        try:
-            descriptor = self._stream.fileno()
-        except (OSError, ValueError):
-            return
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, descriptor)
-        os.close(nothing)
+        return self.newest.phase in ENDED
 
 
 class QuietProgress:
@@ -156,6 +91,9 @@ class QuietProgress:
     def note(self, text: str) -> None:
         """Show nothing."""
 
+    def waiting(self, text: str) -> None:
+        """Show nothing."""
+
     def end(self) -> None:
         """Show nothing."""
 
@@ -166,7 +104,7 @@ class PlainProgress:
     A step's short PENDING is left out: RUNNING or its end follows at once.
     """
 
-    def __init__(self, stream: TextIO, log_path: LogPath, clock: Clock) -> None:
+    def __init__(self, stream: TextIO | None, log_path: LogPath, clock: Clock) -> None:
         """Write to `stream`; `log_path` says where logs lie."""
         self._outlet = Outlet(stream)
         self._log_path = log_path
@@ -174,8 +112,13 @@ class PlainProgress:
         self._tracked: dict[str, Tracked] = {}
 
     def begin(self, executions: Sequence[StoredExecution]) -> None:
-        """Remember who they are; with one execution alone, steps need no prefix."""
+        """A line each on what will run; with one execution alone, steps need no prefix."""
         self._tracked = {stored.record.id: Tracked.of(stored) for stored in executions}
+        for tracked in self._tracked.values():
+            groups = tracked.record.spec.plan
+            plan = " > ".join(_members([step.label or "" for step in group.steps]) for group in groups)
+            self._outlet.write(f"{tracked.record.reference}: {plan} [{tracked.record.id}]\n")
+        self._outlet.flush()
 
     def changed(self, execution_id: str, change: StatusChange) -> None:
         """Write a line for each step that is somewhere else now."""
@@ -189,8 +132,10 @@ class PlainProgress:
 
     def note(self, text: str) -> None:
         """Write the line."""
-        self._outlet.write(f"{text}\n")
+        self._outlet.write(f"{clean(text)}\n")
         self._outlet.flush()
+
+    waiting = note
 
     def end(self) -> None:
         """Write how each execution ended, and the end of the log of each step that failed."""
@@ -204,7 +149,9 @@ class JsonProgress:
     stands still does not hold up the run.
     """
 
-    def __init__(self, stream: TextIO, notes: TextIO | None = None, *, spell: Spelling | None = None) -> None:
+    def __init__(
+        self, stream: TextIO | None, notes: TextIO | None = None, *, spell: Spelling | None = None
+    ) -> None:
         """Write to `stream`, notes to `notes` (None: nowhere); `spell` is another way to write a value."""
         self._outlet = Outlet(stream)
         self._notes = Outlet(notes) if notes else None
@@ -231,8 +178,10 @@ class JsonProgress:
     def note(self, text: str) -> None:
         """Write the line beside the answer."""
         if self._notes:
-            self._notes.write(f"{text}\n")
+            self._notes.write(f"{clean(text)}\n")
             self._notes.flush()
+
+    waiting = note
 
     def end(self) -> None:
         """Write what has not been written; waits for the reader."""
@@ -251,18 +200,16 @@ class JsonProgress:
         self._flush()
 
     def _flush(self) -> None:
-        from phased.engine.view import task_execution  # noqa: PLC0415 - only who reads JSON pays for it
+        from phased.contract.base import to_json  # noqa: PLC0415 - only who reads JSON pays for it
+        from phased.engine.view import task_execution  # noqa: PLC0415 - the same
 
         with self._arrived:
             due = [self._tracked[execution_id] for execution_id in self._due]
-            states = [(t.record, _whole(t)) for t in due]
+            states = [(tracked.record, _whole(tracked)) for tracked in due]
             self._due.clear()
         for record, status in states:
             self._outlet.write(self._spell(to_json(task_execution(record, status))) + "\n")
         self._outlet.flush()
-
-
-Spelling = Callable[[str], str]
 
 
 def choose(output: str, *, quiet: bool, color: bool, log_path: LogPath, clock: Clock) -> Progress:
@@ -277,23 +224,62 @@ def choose(output: str, *, quiet: bool, color: bool, log_path: LogPath, clock: C
         return JsonProgress(sys.stdout, None if quiet else sys.stderr, spell=_yaml)
     if quiet:
         return QuietProgress()
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         from phased.cli.live import LiveProgress  # noqa: PLC0415 - rich is slow to import
 
         return LiveProgress(sys.stderr, log_path, clock, color=color)
     return PlainProgress(sys.stderr, log_path, clock)
 
 
+def write_summary(outlet: Outlet, executions: Iterable[Tracked], log_path: LogPath, clock: Clock) -> None:
+    """The last lines of each step that failed, then one line an execution."""
+    executions = list(executions)
+    for tracked in executions:
+        for step in tracked.steps.values():
+            if step.phase is Phase.FAILED:
+                _write_failure(outlet, tracked, step, log_path)
+    for tracked in executions:
+        outlet.write(f"{ending(tracked, clock)}\n")
+    outlet.flush()
+
+
+def ending(tracked: Tracked, clock: Clock) -> str:
+    """One line on how an execution ended."""
+    status = tracked.newest
+    lasted = took(status.started_at, status.completed_at or clock.wall())
+    text = f"{tracked.record.reference}: {word(status.phase)}" + (f" after {lasted}" if lasted else "")
+    steps = counted((step.phase for step in tracked.steps.values()), len(tracked.labels))
+    why = f"; {clean(status.failure_message)}" if status.failure_message else ""
+    return f"{text} ({steps}){why} [{tracked.record.id}]"
+
+
+def _write_failure(outlet: Outlet, tracked: Tracked, step: StepStatus, log_path: LogPath) -> None:
+    label = tracked.labels.get(step.id, step.id)
+    lines = last_lines(log_path(tracked.record.id, step.id), _TAIL_LINES)
+    outlet.write(
+        f"---- {label} {outcome(step)}{'; the end of its output:' if lines else '; it wrote nothing'}\n"
+    )
+    for line in lines:
+        outlet.write(f"    {line}\n")
+
+
+def _members(labels: Sequence[str]) -> str:
+    more = f", and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+    return ", ".join(labels[:_NAMED]) + more
+
+
+def _seen(step: StepStatus | None) -> tuple[object, ...] | None:
+    """What a line about a step shows, but for its times."""
+    return None if step is None else (step.phase, step.attempt, step.failure_message)
+
+
 def _yaml(text: str) -> str:
     import json  # noqa: PLC0415 - only for `-o yaml`
 
-    import yaml  # noqa: PLC0415 - only for `-o yaml`
+    from phased.cli.answer import yaml_text  # noqa: PLC0415 - only for `-o yaml`
 
-    dumped = yaml.safe_dump(json.loads(text), explicit_start=True, allow_unicode=True, sort_keys=False)
-    return str(dumped).removesuffix("\n")
+    return "---\n" + yaml_text(json.loads(text)).removesuffix("\n")
 
 
 def _whole(tracked: Tracked) -> StatusChange:
-    from dataclasses import replace
-
     return replace(tracked.newest, steps=tuple(tracked.steps.values()))

@@ -97,6 +97,14 @@ class StepEmptied(StepEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class StepStuck(StepEvent):
+    """It was killed and processes of it live on; `cause` names them. It is given up on."""
+
+    attempt: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepDetached(StepEvent):
     """Its run goes on for another execution that shares it."""
 
@@ -123,8 +131,26 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class KillRequested:
-    """Somebody will not wait for a stop any longer."""
+    """Somebody will not wait for a stop any longer; it is a stop as well, where none was asked for."""
+
+    by: str = "somebody"
 
 
-ExecutionEvent = ExecutionBegun | StopRequested | KillRequested | OutputRecorded
+@dataclass(frozen=True, slots=True)
+class LeftoversEnded:
+    """What its ended steps had left behind is gone, or was given up on: `cause` names what is left then."""
+
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionInterrupted:
+    """Nobody will start the rest of it; `cause` says why."""
+
+    cause: str
+
+
+ExecutionEvent = (
+    ExecutionBegun | StopRequested | KillRequested | OutputRecorded | LeftoversEnded | ExecutionInterrupted
+)
 Event = StepEvent | ExecutionEvent

@@ -14,18 +14,33 @@ class StartStep:
 
 
 @dataclass(frozen=True, slots=True)
-class AskToEnd:
-    """SIGTERM to every process of this step; `detach`: only if no other execution shares its run."""
+class DetachStep:
+    """Report StepDetached at once if another execution shares, or will need, this step's run."""
 
     step_id: str
-    detach: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskToEnd:
+    """SIGTERM to every process of this step, if it was not detached.
+
+    `expired`: its time is up, and so it is for all who share its run: report StepTimedOut to them.
+    """
+
+    step_id: str
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class KillStep:
-    """SIGKILL to every process of this step."""
+    """SIGKILL to every process of this step, again and again until none is left.
+
+    Report StepStuck where some still live at this boot clock time (seconds).
+    """
 
     step_id: str
+    attempt: int
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,17 @@ class AwaitEmpty:
     """Report StepEmptied once no process of this step is left."""
 
     step_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndLeftovers:
+    """End what commands that have ended left behind; report LeftoversEnded.
+
+    SIGTERM at first, SIGKILL from `kill_at`, given up `until`: boot clock times (seconds).
+    """
+
+    kill_at: float
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +92,5 @@ class Finish:
     """The execution has reached its last phase."""
 
 
-Instruction = (
-    StartStep | AskToEnd | KillStep | AwaitEmpty | RemindOfTimeout | RemindOfLimit | RemindOfRetry | Finish
-)
+Reminder = RemindOfTimeout | RemindOfLimit | RemindOfRetry
+Instruction = StartStep | DetachStep | AskToEnd | KillStep | AwaitEmpty | EndLeftovers | Reminder | Finish

@@ -16,7 +16,7 @@ from phased.errors import IllegalTransition
 
 
 class State(Enum):
-    """The inner state of one step; finer than its phase."""
+    """The inner state of one step; finer than its phase. The values are stored: they never change."""
 
     WAITING = "waiting"
     """Its group's turn has not come, or there is no free place."""
@@ -24,6 +24,8 @@ class State(Enum):
     """Its command is to be started; whether that worked is not known yet."""
     CANCELLING = "cancelling"
     """A stop came while it was starting."""
+    ABORTING = "aborting"
+    """A stop came while it was starting, and then somebody who will not wait."""
     RUNNING = "running"
     STOPPING = "stopping"
     """Asked to end (SIGTERM); its leader has not."""
@@ -32,7 +34,9 @@ class State(Enum):
     KILLING = "killing"
     """Its leader did not end in time and is killed."""
     EXPIRING = "expiring"
-    """Its attempt ran longer than its timeout and is being ended."""
+    """Its attempt ran longer than its timeout and is being ended; its leader has not."""
+    CLEARING = "clearing"
+    """Its leader was killed or ran out of time, and has ended; other processes of it are left."""
     RETRYING = "retrying"
     """An attempt failed; the next one waits for its pause to pass."""
     SUCCEEDED = "succeeded"
@@ -53,10 +57,20 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[e.StepEvent], State]]] = {
     },
     State.CANCELLING: {
         e.StepStarted: State.STOPPING,
-        e.StepRefused: State.FAILED,
+        # Nothing of it runs, which is what was asked for: as with exit codes after a stop, why is no matter.
+        e.StepRefused: State.STOPPED,
         e.StepLost: State.FAILED,
         e.StepStopRequested: State.CANCELLING,
         e.StepDetached: State.STOPPED,
+        e.StepLimitReached: State.ABORTING,
+    },
+    State.ABORTING: {
+        e.StepStarted: State.KILLING,
+        e.StepRefused: State.STOPPED,
+        e.StepLost: State.FAILED,
+        e.StepStopRequested: State.ABORTING,
+        e.StepDetached: State.STOPPED,
+        e.StepLimitReached: State.ABORTING,
     },
     State.RUNNING: {
         e.StepSucceeded: State.SUCCEEDED,
@@ -76,28 +90,36 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[e.StepEvent], State]]] = {
     },
     State.EMPTYING: {
         e.StepEmptied: State.STOPPED,
+        e.StepStuck: State.FAILED,
         e.StepStopRequested: State.EMPTYING,
         e.StepLimitReached: State.EMPTYING,
     },
     State.KILLING: {
-        e.StepSucceeded: State.KILLING,
-        e.StepFailed: State.KILLING,
+        e.StepSucceeded: State.CLEARING,
+        e.StepFailed: State.CLEARING,
         e.StepLost: State.FAILED,
+        e.StepStuck: State.FAILED,
         e.StepStopRequested: State.KILLING,
+        e.StepDetached: State.STOPPED,
         e.StepLimitReached: State.KILLING,
-        e.StepEmptied: State.FAILED,
     },
     State.EXPIRING: {
-        e.StepSucceeded: State.EXPIRING,
-        e.StepFailed: State.EXPIRING,
+        e.StepSucceeded: State.CLEARING,
+        e.StepFailed: State.CLEARING,
         e.StepLost: State.FAILED,
         e.StepStopRequested: State.EXPIRING,
-        e.StepLimitReached: State.EXPIRING,
+        e.StepLimitReached: State.KILLING,
+    },
+    State.CLEARING: {
         e.StepEmptied: State.FAILED,
         e.StepAttemptFailed: State.RETRYING,
+        e.StepStuck: State.FAILED,
+        e.StepStopRequested: State.CLEARING,
+        e.StepLimitReached: State.CLEARING,
     },
     State.RETRYING: {
         e.StepDue: State.STARTING,
+        e.StepLost: State.FAILED,
         e.StepStopRequested: State.STOPPED,
     },
     State.SUCCEEDED: {},
@@ -110,11 +132,13 @@ PHASE_OF: Final[Mapping[State, Phase]] = {
     State.WAITING: Phase.UNSPECIFIED,
     State.STARTING: Phase.PENDING,
     State.CANCELLING: Phase.PENDING,
+    State.ABORTING: Phase.PENDING,
     State.RUNNING: Phase.RUNNING,
     State.STOPPING: Phase.RUNNING,
     State.EMPTYING: Phase.RUNNING,
     State.KILLING: Phase.RUNNING,
     State.EXPIRING: Phase.RUNNING,
+    State.CLEARING: Phase.RUNNING,
     State.RETRYING: Phase.RUNNING,
     State.SUCCEEDED: Phase.SUCCEEDED,
     State.FAILED: Phase.FAILED,
@@ -140,8 +164,9 @@ def next_state(state: State, event: e.StepEvent) -> State:
 def aggregate(*, begun: bool, live: bool, waiting: bool, failed: bool, stopped: bool) -> Phase:
     """The phase of an execution, by precedence.
 
-    `begun`: a step has started, or none ever will; `live`: a step is between start and end; `waiting`:
-    a group is still to start; `failed`, `stopped`: a step is, or (stopped) the stop came between groups.
+    `begun`: a step has started or ended, or none ever will; `live`: a step is between start and end;
+    `waiting`: something is still to be done; `failed`: a step has, or the execution was given up;
+    `stopped`: a step is, or the stop came between two groups.
     """
     if not begun:
         return Phase.PENDING

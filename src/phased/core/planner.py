@@ -2,16 +2,20 @@
 
 Knows references and who needs whom. Must not know files, ids, commands or time.
 A group is a topological generation of what is needed; within it, the order of definition.
+
+networkx takes longer to import than most verbs take in all: it is imported where a graph is made.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from phased.errors import CycleFound, UnknownReference
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Needs = Mapping[str, Sequence[str]]
 """Every reference that is defined, in the order of definition, and the references it depends on."""
@@ -23,16 +27,22 @@ def nearest(reference: str, known: Iterable[str]) -> list[str]:
 
 
 def cycles(needs: Needs) -> list[tuple[str, ...]]:
-    """One cycle for each knot of references that need each other, as `a -> b -> a`; [] if there is none."""
-    graph = _graph(needs).reverse(copy=False)
+    """One cycle for each knot of references that need each other, as `a -> b -> a`; [] if there is none.
+
+    Each begins with the one of its members that is defined first.
+    """
+    import networkx as nx  # noqa: PLC0415 - see the module's opening
+
     order = {reference: position for position, reference in enumerate(needs)}
     found = []
-    for knot in nx.strongly_connected_components(graph):
-        if len(knot) > 1 or any(graph.has_edge(node, node) for node in knot):
-            first = min(knot, key=order.__getitem__)
-            edges = nx.find_cycle(graph.subgraph(knot), first)
+    for knot in nx.strongly_connected_components(_graph(needs)):
+        # A graph of its own: the order of a subgraph's view is that of a set, so not always the same.
+        inside = {one: [need for need in needs[one] if need in knot] for one in needs if one in knot}
+        if len(knot) > 1 or any(one in wanted for one, wanted in inside.items()):
+            edges = nx.find_cycle(_graph(inside).reverse(), next(iter(inside)))
             path = [edge[0] for edge in edges]
-            found.append((*path, path[0]))
+            first = path.index(min(path, key=order.__getitem__))
+            found.append((*path[first:], *path[: first + 1]))
     return sorted(found, key=lambda cycle: order[cycle[0]])
 
 
@@ -60,9 +70,10 @@ def groups(needs: Needs, root: str) -> list[list[str]]:
     Groups are minimal: each member of a later group needs a member of the group just before it.
     Raises CycleFound, UnknownReference.
     """
+    import networkx as nx  # noqa: PLC0415 - see the module's opening
+
     members = closure(needs, root)
-    inside = set(members)
-    graph = _graph({reference: [n for n in needs[reference] if n in inside] for reference in members})
+    graph = _graph({reference: needs[reference] for reference in members})
     order = {reference: position for position, reference in enumerate(members)}
     try:
         return [sorted(g, key=order.__getitem__) for g in nx.topological_generations(graph)]
@@ -75,7 +86,11 @@ def _graph(needs: Needs) -> nx.DiGraph[str]:
 
     Edges to unknown references are left out: they are somebody else's error.
     """
+    import networkx as nx  # noqa: PLC0415 - see the module's opening
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(needs)
-    graph.add_edges_from((need, reference) for reference, wanted in needs.items() for need in wanted if need in needs)
+    graph.add_edges_from(
+        (need, reference) for reference, wanted in needs.items() for need in wanted if need in needs
+    )
     return graph

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 MAX_PAUSE = 300.0
 """The longest pause before a retry (`semantics: The automations file`)."""
@@ -36,4 +37,46 @@ class ExecutionPolicy:
 
     max_parallel: int = 64
     stop_timeout: float = 10.0
+    """How long after SIGTERM what is left gets SIGKILL."""
+    kill_timeout: float = 10.0
+    """How long after SIGKILL it is given up on what still lives (a process in D state)."""
     steps: Mapping[str, StepPolicy] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values; what is the default of a step is left out."""
+        return {
+            "maxParallel": self.max_parallel,
+            "stopTimeout": self.stop_timeout,
+            "killTimeout": self.kill_timeout,
+            "steps": {step_id: _step_to_dict(step) for step_id, step in self.steps.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ExecutionPolicy:
+        """What `to_dict` gave, also that of an earlier version: what is missing takes its default."""
+        default = cls()
+        return cls(
+            values.get("maxParallel", default.max_parallel),
+            values.get("stopTimeout", default.stop_timeout),
+            values.get("killTimeout", default.kill_timeout),
+            {step_id: _step_from_dict(step) for step_id, step in values.get("steps", {}).items()},
+        )
+
+
+def _step_to_dict(step: StepPolicy) -> dict[str, Any]:
+    return {
+        "timeout": step.timeout,
+        "retries": step.retries,
+        "backoff": step.backoff,
+        "exitCodes": sorted(step.exit_codes),
+    }
+
+
+def _step_from_dict(values: Mapping[str, Any]) -> StepPolicy:
+    default = StepPolicy()
+    return StepPolicy(
+        values.get("timeout", default.timeout),
+        values.get("retries", default.retries),
+        values.get("backoff", default.backoff),
+        frozenset(values.get("exitCodes", ())),
+    )

@@ -49,9 +49,11 @@ class PlannedExecution:
     secrets: Mapping[str, str]
     """Id to name of every secret that its steps mount."""
 
-    def policy(self, *, max_parallel: int, stop_timeout: float) -> ExecutionPolicy:
+    def policy(
+        self, *, max_parallel: int, stop_timeout: float, kill_timeout: float = 10.0
+    ) -> ExecutionPolicy:
         """The whole policy, with what settings say."""
-        return ExecutionPolicy(max_parallel, stop_timeout, self.policies)
+        return ExecutionPolicy(max_parallel, stop_timeout, kill_timeout, self.policies)
 
 
 class Catalog:

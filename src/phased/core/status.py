@@ -26,6 +26,10 @@ class StepStatus:
     exit_code: int | None = None
     exit_signal: int | None = None
     output: Mapping[str, str] = field(default_factory=dict)
+    state: str = ""
+    """The value of the inner state (`core.phases.State`), finer than the phase, for a restored machine."""
+    due_at: float | None = None
+    """When this state's reminder is due, in seconds of the boot clock; of that boot alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 
 import anyio
-
 
 from phased.core import events as e
 from phased.core import instructions as i
 from phased.core.status import StatusChange
 from phased.engine.feed import Feed
 from phased.engine.performer import Performer
-from phased.engine.registry import LiveExecution
-from phased.errors import IllegalTransition, StoreError
+from phased.engine.registry import LiveExecution, Registry
+from phased.engine.view import merge
+from phased.errors import IllegalTransition, StaleVersion, StoreError
 from phased.observability import logger
 from phased.ports import Clock, Store
 
@@ -28,22 +28,31 @@ Arrival = tuple[LiveExecution, e.Event]
 
 _REPEAT_SAVE = 1.0
 """Seconds between two tries to save what a full disk refused."""
+_LOOK_AT_CLOCK = 5.0
+"""While reminders wait, the boot clock is looked at this often (seconds): timers stand still in suspend."""
+_FEW = 64
+"""Fewer reminders than this are not worth tidying."""
 
 
 class Driver:
     """Owns every machine. `post` is how anything reaches one."""
 
-    def __init__(self, store: Store, feed: Feed, performer: Performer, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, feed: Feed, performer: Performer, registry: Registry, clock: Clock
+    ) -> None:
         """Drives nothing yet; `run` is the loop."""
         self._store = store
         self._feed = feed
         self._performer = performer
+        self._registry = registry
         self._clock = clock
         self._inbox: deque[Arrival] = deque()
         self._arrived = anyio.Event()
         self._reminders: list[tuple[float, int, LiveExecution, e.Event]] = []
         self._order = count()
-        self._unsaved: list[StatusChange] = []
+        self._unsaved: dict[str, StatusChange] = {}
+        self._ended: list[LiveExecution] = []
+        self._waiting: list[anyio.Event] = []
         self._log = logger("phased.engine")
         self.store_error: StoreError | None = None
         """Why the newest statuses could not be saved; None as soon as they could."""
@@ -52,11 +61,27 @@ class Driver:
         """This moment on both clocks."""
         return e.Instant(self._clock.wall(), self._clock.boot())
 
-    def post(self, arrivals: Sequence[Arrival]) -> None:
+    def post(self, arrivals: Iterable[Arrival]) -> None:
         """Hand over events; they are handled in this order."""
-        if arrivals:
-            self._inbox.extend(arrivals)
+        self._inbox.extend(arrivals)
+        if self._inbox:
             self._arrived.set()
+
+    def wake(self) -> None:
+        """Look at the clock now: it moved other than by passing."""
+        self._arrived.set()
+
+    async def settled(self) -> None:
+        """Wait until everything that was posted has been handled and saved.
+
+        Raises StoreError where it could not be saved.
+        """
+        done = anyio.Event()
+        self._waiting.append(done)
+        self._arrived.set()
+        await done.wait()
+        if self.store_error is not None:
+            raise self.store_error
 
     async def run(self) -> None:
         """Drive until cancelled."""
@@ -80,32 +105,54 @@ class Driver:
             self._inbox.append((live, event))
 
     def _wait_at_most(self) -> float | None:
-        wait = self._reminders[0][0] - self._clock.boot() if self._reminders else None
+        waits = [self._reminders[0][0] - self._clock.boot(), _LOOK_AT_CLOCK] if self._reminders else []
         if self._unsaved:
-            return _REPEAT_SAVE if wait is None else min(wait, _REPEAT_SAVE)
-        return wait
+            waits.append(_REPEAT_SAVE)
+        return min(waits, default=None)
 
     async def _bunch(self) -> None:
         now = self.now()
+        waiting, self._waiting = self._waiting, []
+        touched, todo = self._handle_all(now)
+        results = self._performer.results()
+        saved = await self._save([live.machine.change(now) for live in touched if live.machine.changed])
+        self.post(await self._performer.start() if saved else self._performer.refuse(str(self.store_error)))
+        for live, instruction in todo:
+            self._perform(live, instruction)
+        await self._performer.forget(results, saved=saved)
+        if saved:
+            for live in self._ended:
+                self._registry.remove(live)
+            self._ended.clear()
+        for done in waiting:
+            done.set()
+
+    def _handle_all(
+        self, now: e.Instant
+    ) -> tuple[Iterable[LiveExecution], list[tuple[LiveExecution, i.Instruction]]]:
+        """Empty the inbox; which executions it touched, and what is to be done once they are saved.
+
+        Which run a step is, and whether it is shared, is decided in between: it belongs to the status.
+        """
         touched: dict[LiveExecution, None] = {}
         todo: list[tuple[LiveExecution, i.Instruction]] = []
         while self._inbox:
             live, event = self._inbox.popleft()
-            for instruction in self._handle(live, event, now):
-                if isinstance(instruction, i.StartStep):
-                    self._inbox.extend(self._performer.prepare(live, instruction))
-                else:
-                    todo.append((live, instruction))
             touched[live] = None
-        changes = [live.machine.change(now) for live in touched]
-        saved = await self._save(changes)
-        self.post(await self._performer.start() if saved else self._performer.refuse(str(self.store_error)))
-        for live, instruction in todo:
-            self._perform(live, instruction)
-        await self._performer.settle(saved=saved)
+            for instruction in self._handle(live, event, now):
+                match instruction:
+                    case i.StartStep():
+                        self._inbox.extendleft(reversed(self._performer.prepare(live, instruction)))
+                    case i.DetachStep():
+                        self._inbox.extendleft(reversed(self._performer.detach(live, instruction.step_id)))
+                    case _:
+                        todo.append((live, instruction))
+        return touched, todo
 
     def _handle(self, live: LiveExecution, event: e.Event, now: e.Instant) -> list[i.Instruction]:
         try:
+            if isinstance(event, e.OutputRecorded):
+                event = self._performer.accept(live, event)
             return live.machine.handle(event, now)
         except IllegalTransition as error:
             self._log.error(
@@ -113,21 +160,37 @@ class Driver:
             )
             return []
 
-    async def _save(self, changes: list[StatusChange]) -> bool:
+    async def _save(self, changes: Sequence[StatusChange]) -> bool:
         """Save, with what could not be saved before; tell the feed only of what is saved."""
-        changes = [*self._unsaved, *changes]
-        if not changes:
-            return True
+        if self._unsaved:
+            for change in changes:
+                earlier = self._unsaved.get(change.execution_id)
+                self._unsaved[change.execution_id] = merge(earlier, change) if earlier else change
+            changes = list(self._unsaved.values())
         try:
-            await self._store.save(changes)
+            changes = await self._save_fresh(changes)
         except StoreError as error:
             if self.store_error is None:
                 self._log.error("status_not_saved", reason=str(error))
-            self._unsaved, self.store_error = changes, error
+            self._unsaved = {change.execution_id: change for change in changes}
+            self.store_error = error
+            self._feed.wake()
             return False
-        self._unsaved, self.store_error = [], None
+        self._unsaved, self.store_error = {}, None
         self._feed.publish(changes)
         return True
+
+    async def _save_fresh(self, changes: Sequence[StatusChange]) -> Sequence[StatusChange]:
+        """Save; an execution that somebody else changed is left out, and holds up no other."""
+        while changes:
+            try:
+                await self._store.save(changes)
+            except StaleVersion as error:
+                self._log.error("status_stale", execution_id=error.execution_id, reason=str(error))
+                changes = [change for change in changes if change.execution_id != error.execution_id]
+            else:
+                break
+        return changes
 
     def _perform(self, live: LiveExecution, instruction: i.Instruction) -> None:
         match instruction:
@@ -138,9 +201,18 @@ class Driver:
             case i.RemindOfRetry():
                 self._remind(instruction.at, live, e.StepDue(instruction.step_id))
             case i.Finish():
-                live.done.set()
+                self._finish(live)
             case _:
                 self.post(self._performer.perform(live, instruction))
 
     def _remind(self, at: float, live: LiveExecution, event: e.Event) -> None:
-        heapq.heappush(self._reminders, (at, next(self._order), live, event))
+        if not live.machine.finished:
+            heapq.heappush(self._reminders, (at, next(self._order), live, event))
+
+    def _finish(self, live: LiveExecution) -> None:
+        live.done.set()
+        self._ended.append(live)
+        self._performer.sweep(live.firing)
+        if len(self._reminders) > max(_FEW, 4 * len(self._registry.executions)):
+            self._reminders = [entry for entry in self._reminders if not entry[2].machine.finished]
+            heapq.heapify(self._reminders)

@@ -74,7 +74,7 @@ class Engine:
         """Begin to drive."""
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        performer = Performer(self._runner, self._registry, self._workspace, self._log_path, self._tasks)
+        performer = Performer(self._runner, self._registry, self._log_path, self._tasks)
         self._driver = Driver(self._store, self.feed, performer, self._clock)
         performer.post = self._driver.post
         self._performer = performer
@@ -95,11 +95,17 @@ class Engine:
         return self._driver.store_error
 
     async def fire(
-        self, catalog: Catalog, references: Sequence[str], origin: Origin, *, max_parallel: int | None = None
+        self,
+        catalog: Catalog,
+        references: Sequence[str],
+        origin: Origin,
+        *,
+        max_parallel: int | None = None,
+        workspace: Path | None = None,
     ) -> list[LiveExecution]:
         """Start one execution for each reference, as one firing: a task that several need runs once.
 
-        They are saved when this returns. Raises UnknownReference, CycleFound, Unsupported, StoreError.
+        `workspace` is where commands run, if not in the engine's own. They are saved when this returns. Raises UnknownReference, CycleFound, Unsupported, StoreError.
         """
         firing = Firing(str(uuid4()))
         planned = [(execution_id, catalog.plan(reference, execution_id)) for reference in dict.fromkeys(references)
@@ -108,8 +114,9 @@ class Engine:
             _refuse_unsupported(catalog, plan)
         now = self._driver.now()
         parallel = max_parallel or self._limits.max_parallel
+        directory = str(workspace or self._workspace)
         lives = [
-            self._create(firing, plan, execution_id, catalog.environment, origin, now, parallel)
+            self._create(firing, plan, execution_id, catalog.environment, origin, now, parallel, directory)
             for execution_id, plan in planned
         ]
         await self._store.create([(live.record, live.machine.change(now)) for live in lives])
@@ -130,6 +137,7 @@ class Engine:
         origin: Origin,
         now: e.Instant,
         parallel: int,
+        workspace: str,
     ) -> LiveExecution:
         record = ExecutionRecord(
             execution_id, environment, plan.task_id, plan.reference, firing.id, origin.started_by,
@@ -138,7 +146,7 @@ class Engine:
         policy = plan.policy(max_parallel=parallel, stop_timeout=self._limits.stop_timeout)
         steps = {step.id or "": step for group in plan.spec.plan for step in group.steps}
         machine = ExecutionMachine(execution_id, plan.spec, policy)
-        return LiveExecution(record, plan, machine, firing, steps, anyio.Event())
+        return LiveExecution(record, plan, machine, firing, steps, anyio.Event(), workspace)
 
     def stop(self, lives: Sequence[LiveExecution], by: str) -> None:
         """Ask executions to stop; returns at once. Those that have ended are left as they are."""
@@ -152,17 +160,24 @@ class Engine:
         """Processes of runs whose command has ended, by run id."""
         return await self._runner.leftovers()
 
-    async def end_leftovers(self) -> None:
-        """End what ended commands left behind: SIGTERM, and at the limit SIGKILL until nothing is left."""
-        await self._signal_leftovers(SIGTERM)
+    async def processes(self, run_id: str) -> list[RunProcess]:
+        """Every process of a run that still lives."""
+        return await self._runner.processes(run_id)
+
+    async def end_leftovers(self, which: Callable[[str], bool] = lambda _: True) -> None:
+        """End what ended commands left behind: SIGTERM, and at the limit SIGKILL until nothing is left.
+
+        `which` says of a run id whether it is meant.
+        """
+        await self._signal_leftovers(SIGTERM, which)
         with anyio.move_on_after(self._limits.stop_timeout):
-            while await self.leftovers():
+            while any(which(run_id) for run_id in await self.leftovers()):
                 await anyio.sleep(0.02)
-        while await self._signal_leftovers(SIGKILL):
+        while await self._signal_leftovers(SIGKILL, which):
             await anyio.sleep(0.02)
 
-    async def _signal_leftovers(self, signal: int) -> bool:
-        found = await self.leftovers()
+    async def _signal_leftovers(self, signal: int, which: Callable[[str], bool]) -> bool:
+        found = [run_id for run_id in await self.leftovers() if which(run_id)]
         for run_id in found:
             await self._runner.signal(run_id, int(signal))
         return bool(found)

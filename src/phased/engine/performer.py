@@ -8,52 +8,55 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGTERM
 from typing import TYPE_CHECKING
 
-import anyio
 from anyio.abc import TaskGroup
 
 from phased.core import events as e
 from phased.core import instructions as i
-from phased.engine.registry import LiveExecution, Registry, SharedRun, event_of
-from phased.engine.surroundings import missing_secret, outputs_of, variables
+from phased.core.phases import State
+from phased.engine.ending import Ending, Left, Patience
+from phased.engine.outputs import collisions, forget_outputs, outputs_of
+from phased.engine.registry import Firing, LiveExecution, Registry, SharedRun, event_of
+from phased.engine.surroundings import missing_secret, variables
 from phased.errors import RunnerError
-from phased.ports import RunExited, Runner, RunReport, RunRequest, RunStarted
+from phased.observability import logger
+from phased.ports import Clock, RunExited, RunNotStarted, RunReport, RunRequest, RunStarted
 
 if TYPE_CHECKING:
     from phased.engine.driver import Arrival
+    from phased.ports import Runner
 
-_LOOK_AGAIN = (0.01, 0.25)
-"""Seconds between two looks for processes that are left: at first, and at most."""
+LogPath = Callable[[str, str], Path]
+"""Where the log of (execution id, step id) goes."""
 
 
 class Performer:
     """One engine's hands. `post` takes the events that come of what it did."""
 
     def __init__(
-        self,
-        runner: Runner,
-        registry: Registry,
-        workspace: Path,
-        log_path: Callable[[str, str], Path],
-        tasks: TaskGroup,
+        self, runner: Runner, registry: Registry, log_path: LogPath, tasks: TaskGroup, clock: Clock
     ) -> None:
-        """`log_path(execution_id, step_id)` says where a step's log goes."""
+        """Holds nothing yet."""
         self._runner = runner
         self._registry = registry
-        self._workspace = str(workspace)
         self._log_path = log_path
         self._tasks = tasks
+        self._clock = clock
+        self._ending = Ending(runner, clock)
         self._requests: list[RunRequest] = []
-        self._forget: list[str] = []
-        self._folders: set[str] = set()
+        self._results: list[str] = []
+        self._clearing: dict[LiveExecution, Patience] = {}
+        self._log = logger("phased.engine")
+        self.abandoned = 0
+        """Runs that nobody needs any more and that are being ended."""
         self.post: Callable[[Sequence[Arrival]], None] = lambda _: None
 
-    # ---- starting --------------------------------------------------------------------------------
+    # ---- starting: what is decided before it is saved --------------------------------------------
 
     def prepare(self, live: LiveExecution, start: i.StartStep) -> list[Arrival]:
-        """Decide which run a step's attempt is, before that is saved; `start` starts the new ones.
+        """Decide which run a step's attempt is; `start` starts the new ones once that is saved.
 
         The events are those that are known at once: of a run that the step joins, or that it cannot run.
         """
@@ -61,23 +64,47 @@ class Performer:
         if missing:
             return [(live, e.StepRefused(start.step_id, missing))]
         run, new = self._registry.run_of(live, start.step_id, start.attempt)
-        if new:
-            self._requests.append(self._request(live, start.step_id, run.run_id))
-            return []
-        live.machine.attach(start.step_id, run.run_id)
-        if run.told:
-            self._share_log(run, live, start.step_id)
-        return [(live, event_of(report, start.step_id)) for report in run.told]
+        if not new:
+            live.machine.attach(start.step_id, run.run_id)
+            if run.started:
+                self._share_log(run, live, start.step_id)
+            return [(live, event) for event in run.history(start.step_id, start.attempt)]
+        try:
+            self._requests.append(self._request(live, start, run.run_id))
+        except OSError as error:
+            return self._not_started(run, f"cannot make the folder of its log: {error.strerror}")
+        return []
 
-    def _request(self, live: LiveExecution, step_id: str, run_id: str) -> RunRequest:
-        log = self._log_path(live.record.id, step_id)
-        folder = str(log.parent)
-        if folder not in self._folders:
-            self._folders.add(folder)
-            os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - the path is in hand as text
-        task = live.steps[step_id].task
+    def _request(self, live: LiveExecution, start: i.StartStep, run_id: str) -> RunRequest:
+        log = self._log_path(live.record.id, start.step_id)
+        if not live.has_folder:
+            os.makedirs(log.parent, mode=0o700, exist_ok=True)  # noqa: PTH103 - pathlib ignores mode for parents
+            live.has_folder = True
+        path = str(log)
+        if start.attempt > 1:
+            forget_outputs(path)
+        task = live.steps[start.step_id].task
         command = (task.spec.command or "") if task and task.spec else ""
-        return RunRequest(run_id, command, variables(live, step_id, str(log)), self._workspace, str(log))
+        return RunRequest(run_id, command, variables(live, start.step_id, path), live.workspace, path)
+
+    def detach(self, live: LiveExecution, step_id: str) -> list[Arrival]:
+        """Let go of a step's run if another execution shows it, or still has its task before it."""
+        run = live.runs.get(step_id)
+        if run is None or not self._registry.is_wanted(run, apart_from=live):
+            return []
+        run.leave(live)
+        del live.runs[step_id]
+        return [(live, e.StepDetached(step_id))]
+
+    def accept(self, live: LiveExecution, event: e.OutputRecorded) -> e.OutputRecorded:
+        """The same without outputs that would share a variable with another one."""
+        refused = collisions(live, event.step_id, event.output)
+        for key, other in refused.items():
+            self._log.warning(
+                "output_refused", execution_id=live.record.id, step_id=event.step_id, key=key, taken_by=other
+            )
+        kept = {key: value for key, value in event.output.items() if key not in refused}
+        return e.OutputRecorded(event.step_id, kept)
 
     async def start(self) -> list[Arrival]:
         """Start what was prepared; its intent is saved now."""
@@ -87,21 +114,20 @@ class Performer:
         try:
             await self._runner.start(requests)
         except RunnerError as error:
-            return self._refused([r.run_id for r in requests], str(error))
+            return self._refused(requests, str(error))
         return []
 
     def refuse(self, reason: str) -> list[Arrival]:
         """What was prepared cannot be started, since its intent could not be saved."""
         requests, self._requests = self._requests, []
-        return self._refused([request.run_id for request in requests], reason)
+        return self._refused(requests, reason)
 
-    def _refused(self, run_ids: Sequence[str], reason: str) -> list[Arrival]:
-        cause = f"could not start: {reason}"
-        return [
-            (live, e.StepRefused(step_id, cause))
-            for run_id in run_ids
-            for live, step_id in self._registry.runs.pop(run_id).members
-        ]
+    def _refused(self, requests: Sequence[RunRequest], reason: str) -> list[Arrival]:
+        runs = (self._registry.runs[request.run_id] for request in requests)
+        return [arrival for run in list(runs) for arrival in self._not_started(run, reason)]
+
+    def _not_started(self, run: SharedRun, reason: str) -> list[Arrival]:
+        return self._tell(run, RunNotStarted(run.run_id, reason, self._clock.wall()))
 
     # ---- reports ---------------------------------------------------------------------------------
 
@@ -110,69 +136,139 @@ class Performer:
         arrivals: list[Arrival] = []
         for report in reports:
             run = self._registry.runs.get(report.run_id)
-            if run is None or run.ended:
+            if run is None or (run.started and isinstance(report, RunStarted)):
                 continue
-            run.told.append(report)
-            if isinstance(report, RunStarted):
-                for live, step_id in run.members[1:]:
-                    self._share_log(run, live, step_id)
-            else:
-                self._forget.append(report.run_id)
-                if isinstance(report, RunExited):
-                    arrivals += self._outputs(run)
-            arrivals += run.events(report)
+            if isinstance(report, RunExited) and not run.started:
+                arrivals += self._tell(run, RunStarted(report.run_id, report.at))
+            arrivals += self._tell(run, report)
+            if run.ended:
+                self._results.append(report.run_id)
         return arrivals
 
-    def _outputs(self, run: SharedRun) -> list[Arrival]:
-        output = outputs_of(str(self._log_path(run.owner.record.id, run.owner_step)))
-        return [(live, e.OutputRecorded(step_id, output)) for live, step_id in run.members if output]
+    def _tell(self, run: SharedRun, report: RunReport) -> list[Arrival]:
+        """Note a report; what it means to each step that shows the run."""
+        run.told.append(report)
+        arrivals: list[Arrival] = []
+        if isinstance(report, RunStarted):
+            for live, step_id in run.members:
+                self._share_log(run, live, step_id)
+            if run.abandoned:
+                self._tasks.start_soon(self._end_abandoned, run)
+        else:
+            self._registry.runs.pop(run.run_id, None)
+        if isinstance(report, RunExited):
+            run.output = outputs_of(str(self._log_path(run.owner.record.id, run.owner_step)))
+            if run.output:
+                arrivals += [(live, e.OutputRecorded(step_id, run.output)) for live, step_id in run.members]
+        return arrivals + [(live, event_of(report, step_id)) for live, step_id in run.members]
 
     def _share_log(self, run: SharedRun, live: LiveExecution, step_id: str) -> None:
         """A step that shows another execution's run has its log as well: one file under two names."""
         source = self._log_path(run.owner.record.id, run.owner_step)
         target = self._log_path(live.record.id, step_id)
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if source != target and source.exists() and not target.exists():
-            os.link(source, target)
+        if source == target:
+            return
+        try:
+            os.makedirs(target.parent, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
+            if source.exists() and not target.exists():
+                os.link(source, target)
+        except OSError as error:
+            self._log.warning(
+                "log_not_shared", execution_id=live.record.id, step_id=step_id, reason=error.strerror
+            )
 
-    async def settle(self, *, saved: bool) -> None:
-        """Once results are saved, nobody else needs to keep them."""
-        if saved and self._forget:
-            run_ids, self._forget = self._forget, []
-            await self._runner.forget(run_ids)
+    def results(self) -> list[str]:
+        """Runs whose last report is among the events that were posted since the last call."""
+        results, self._results = self._results, []
+        return results
+
+    async def forget(self, run_ids: list[str], *, saved: bool) -> None:
+        """Once results are saved, nobody else needs to keep them; until then they are kept in mind."""
+        if saved and run_ids:
+            try:
+                await self._runner.forget(run_ids)
+            except RunnerError as error:
+                self._log.warning("results_not_forgotten", reason=str(error))
+        elif run_ids:
+            self._results[:0] = run_ids
 
     # ---- ending ----------------------------------------------------------------------------------
 
     def perform(self, live: LiveExecution, instruction: i.Instruction) -> list[Arrival]:
         """Begin to end a step's processes; the events are those that are known at once."""
+        if isinstance(instruction, i.EndLeftovers):
+            self._end_leftovers(live, instruction)
+            return []
+        if not isinstance(instruction, i.AskToEnd | i.KillStep | i.AwaitEmpty):
+            raise TypeError(f"cannot perform {instruction}")
+        run = live.runs.get(instruction.step_id)
+        if run is None:  # it was detached
+            return []
         match instruction:
             case i.AskToEnd():
-                return self._ask_to_end(live, instruction)
+                self._tasks.start_soon(self._ending.signal, run.run_id, SIGTERM)
+                return self._expire(run, live) if instruction.expired else []
             case i.KillStep():
-                run = live.runs[instruction.step_id]
-                run.killed = True
-                self._tasks.start_soon(self._runner.signal, run.run_id, int(SIGKILL))
+                self._tasks.start_soon(self._kill, live, run, instruction)
             case i.AwaitEmpty():
-                self._tasks.start_soon(self._await_empty, live, instruction.step_id)
-            case _:
-                raise TypeError(f"cannot perform {instruction}")
+                self._tasks.start_soon(self._await_empty, live, run, instruction.step_id)
         return []
 
-    def _ask_to_end(self, live: LiveExecution, instruction: i.AskToEnd) -> list[Arrival]:
-        run = live.runs[instruction.step_id]
-        others = [member for member in run.members if member[0] is not live]
-        if instruction.detach and others:
-            run.members = others
-            return [(live, e.StepDetached(instruction.step_id))]
-        self._tasks.start_soon(self._runner.signal, run.run_id, int(SIGTERM))
-        return []
+    def _expire(self, run: SharedRun, live: LiveExecution) -> list[Arrival]:
+        """Whose run is up for one execution, is for all that share it."""
+        run.expired = True
+        return [
+            (other, e.StepTimedOut(step_id, other.machine.steps[step_id].attempt))
+            for other, step_id in run.others(live)
+        ]
 
-    async def _await_empty(self, live: LiveExecution, step_id: str) -> None:
-        run = live.runs[step_id]
-        pause = _LOOK_AGAIN[0]
-        while await self._runner.processes(run.run_id):
-            if run.killed:
-                await self._runner.signal(run.run_id, int(SIGKILL))
-            await anyio.sleep(pause)
-            pause = min(pause * 2, _LOOK_AGAIN[1])
-        self.post([(live, e.StepEmptied(step_id))])
+    async def _kill(self, live: LiveExecution, run: SharedRun, instruction: i.KillStep) -> None:
+        patience = Patience(0.0, instruction.until)
+        cause = await self._ending.end(lambda: self._ending.processes_of(run.run_id), patience)
+        if cause:
+            run.leave(live)
+            self.post([(live, e.StepStuck(instruction.step_id, instruction.attempt, cause))])
+
+    async def _await_empty(self, live: LiveExecution, run: SharedRun, step_id: str) -> None:
+        step = live.machine.steps[step_id]
+        ending = {State.EMPTYING, State.CLEARING}
+        if await self._ending.until_empty(run.run_id, lambda: step.state in ending):
+            self.post([(live, e.StepEmptied(step_id))])
+
+    def _end_leftovers(self, live: LiveExecution, instruction: i.EndLeftovers) -> None:
+        patience = self._clearing.get(live)
+        if patience is None:
+            self._clearing[live] = patience = Patience(instruction.kill_at, instruction.until)
+            self._tasks.start_soon(self._clear, live, patience)
+        patience.kill_at, patience.until = instruction.kill_at, instruction.until
+
+    async def _clear(self, live: LiveExecution, patience: Patience) -> None:
+        cause = await self._ending.end(lambda: self._left_by(live), patience)
+        del self._clearing[live]
+        self.post([(live, e.LeftoversEnded(cause))])
+
+    async def _left_by(self, live: LiveExecution) -> Left:
+        """What ended runs of an execution left behind, if no other execution that goes on shares them."""
+        runs = [*live.runs.values(), *live.earlier]
+        mine = {run.run_id for run in runs if run.ended and not run.others(live)}
+        live_runs = {live.runs[step.id].run_id for step in live.machine.live_steps if step.id in live.runs}
+        left = await self._runner.leftovers()
+        return {run_id: left[run_id] for run_id in left if run_id in mine - live_runs}
+
+    def sweep(self, firing: Firing) -> None:
+        """An execution has ended: end the runs that it had let go of for others, if those do not need them."""
+        for run in firing.runs.values():
+            if run.ended or run.abandoned or run.members or self._registry.is_wanted(run):
+                continue
+            run.abandoned = True
+            self.abandoned += 1
+            if run.started:
+                self._tasks.start_soon(self._end_abandoned, run)
+
+    async def _end_abandoned(self, run: SharedRun) -> None:
+        policy = run.owner.machine.policy
+        patience = self._ending.patience(policy.stop_timeout, policy.kill_timeout)
+        cause = await self._ending.end(lambda: self._ending.processes_of(run.run_id), patience)
+        self.abandoned -= 1
+        if cause:
+            self._log.error("run_not_ended", run_id=run.run_id, reason=cause)

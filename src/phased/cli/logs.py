@@ -1,0 +1,119 @@
+"""`phased logs`: what the steps of an execution wrote.
+
+Knows executions and where logs lie. Must not know how a file is followed.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from phased.cli.options import Common, common_options
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from phased.contract.execution import PlanStep
+    from phased.ports import StoredExecution
+    from phased.store.readonly import ReadonlyStore
+    from phased.store.state_directory import StateDirectory
+
+
+@click.command("logs", short_help="Show the output of an execution's steps.")
+@click.argument("which", metavar="EXECUTION|REF")
+@click.option(
+    "--step", metavar="S", help="Only the output of this step, as it was written: its reference or id."
+)
+@click.option("--follow", is_flag=True, help="Go on until the execution has ended.")
+@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each step.")
+@common_options
+def logs(common: Common, which: str, step: str | None, follow: bool, tail: int | None) -> int:
+    """Show what the steps of an execution wrote: of the one with this id, or the newest of the task REF.
+
+    Lines of several steps begin with the step's reference.
+
+    Examples:
+      phased logs build
+      phased logs build --follow
+      phased logs 4f1c2a77 --step test --tail 50
+    """
+    import anyio  # noqa: PLC0415 - `--help` should not pay for it
+
+    return anyio.run(_show, common, which, step, follow, tail)
+
+
+async def _show(common: Common, which: str, step: str | None, follow: bool, tail: int | None) -> int:
+    from contextlib import aclosing  # noqa: PLC0415 - see logs
+
+    from phased import daemon  # noqa: PLC0415 - see logs
+    from phased.cli.history import newest  # noqa: PLC0415 - see logs
+
+    store, state = daemon.open_state(common.settings)
+    one = await newest(store, which)
+    steps = _chosen(one, step)
+    ended = _end_of(store, state, one) if follow else None
+    async with aclosing(_blocks(common, one, steps, state, ended, tail)) as blocks:
+        async for block in blocks:
+            _write(block)
+            if follow:
+                sys.stdout.flush()
+    return 0
+
+
+def _write(block: bytes) -> None:
+    """Bytes as they are: what a step wrote need not be text."""
+    sys.stdout.buffer.write(block)
+
+
+def _chosen(one: StoredExecution, wanted: str | None) -> list[PlanStep]:
+    """The steps to show. Raises NotFound."""
+    from phased.errors import NotFound  # noqa: PLC0415 - see logs
+
+    steps = [step for group in one.record.spec.plan for step in group.steps]
+    if wanted is None:
+        return steps
+    found = [step for step in steps if wanted in {step.label, step.id}]
+    if not found:
+        labels = ", ".join(step.label or "" for step in steps)
+        raise NotFound(f"cannot find a step {wanted!r} in {one.record.id}; there are: {labels}")
+    return found
+
+
+def _end_of(
+    store: ReadonlyStore, state: StateDirectory, one: StoredExecution
+) -> Callable[[], Awaitable[None]]:
+    """Waits until the execution has ended; the state directory changes whenever a status does."""
+    from phased.logs.watching import until  # noqa: PLC0415 - see logs
+
+    async def has_ended() -> bool:
+        return not await store.is_unfinished(one.record.id)
+
+    return lambda: until(state.path, has_ended)
+
+
+def _blocks(
+    common: Common,
+    one: StoredExecution,
+    steps: list[PlanStep],
+    state: StateDirectory,
+    ended: Callable[[], Awaitable[None]] | None,
+    tail: int | None,
+) -> AsyncGenerator[bytes, None]:
+    from phased.logs.reading import read  # noqa: PLC0415 - see logs
+    from phased.logs.viewing import Source, follow, view  # noqa: PLC0415 - see logs
+
+    paths = [state.log_path(one.record.id, step.id or "") for step in steps]
+    if len(steps) > 1:
+        sources = [Source(step.label or "", path) for step, path in zip(steps, paths, strict=True)]
+        return view(sources, ended, tail=tail, notice=common.note)
+    if ended is not None:
+        return follow(paths[0], ended, tail=tail, notice=common.note)
+    return read(paths[0], tail=tail) if paths[0].exists() else _nothing()
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    """A step that never started wrote nothing."""
+    return
+    yield b""

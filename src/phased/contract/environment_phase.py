@@ -1,0 +1,38 @@
+"""Where an environment stands, what it is for and who may enter."""
+
+from __future__ import annotations
+
+from phased.contract.base import Name
+
+
+class EnvironmentPhase(Name):
+    """Where an environment stands. Numbers are those of protobuf."""
+
+    UNSPECIFIED = "ENVIRONMENT_PHASE_UNSPECIFIED"
+    CREATING = "ENVIRONMENT_PHASE_CREATING", 10
+    STARTING = "ENVIRONMENT_PHASE_STARTING", 20
+    RUNNING = "ENVIRONMENT_PHASE_RUNNING", 40
+    UPDATING = "ENVIRONMENT_PHASE_UPDATING", 45
+    STOPPING = "ENVIRONMENT_PHASE_STOPPING", 50
+    STOPPED = "ENVIRONMENT_PHASE_STOPPED", 60
+    DELETING = "ENVIRONMENT_PHASE_DELETING", 70
+    DELETED = "ENVIRONMENT_PHASE_DELETED", 80
+
+
+class EnvironmentRole(Name):
+    """What an environment is for."""
+
+    UNSPECIFIED = "ENVIRONMENT_ROLE_UNSPECIFIED"
+    DEFAULT = "ENVIRONMENT_ROLE_DEFAULT"
+    PREBUILD = "ENVIRONMENT_ROLE_PREBUILD"
+    WORKFLOW = "ENVIRONMENT_ROLE_WORKFLOW"
+
+
+class AdmissionLevel(Name):
+    """Who may enter."""
+
+    UNSPECIFIED = "ADMISSION_LEVEL_UNSPECIFIED"
+    OWNER_ONLY = "ADMISSION_LEVEL_OWNER_ONLY"
+    EVERYONE = "ADMISSION_LEVEL_EVERYONE"
+    ORGANIZATION = "ADMISSION_LEVEL_ORGANIZATION"
+    CREATOR_ONLY = "ADMISSION_LEVEL_CREATOR_ONLY"

@@ -1,0 +1,268 @@
+"""The composition root: the one place that wires settings, store, runner and engine together.
+
+Knows every part by its constructor. Must not decide anything else. Parts are imported where they are made,
+since the command line comes here for small things too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid4, uuid5
+
+from phased.engine.clock import SystemClock
+from phased.errors import FileUnreadable, StateDirectoryHeld
+
+if TYPE_CHECKING:
+    from phased.core.specs import Catalog
+    from phased.engine.engine import Engine, Origin
+    from phased.foreground.holder import Guests
+    from phased.foreground.wire import Request
+    from phased.foreground.work import EngineWork, Work
+    from phased.ports import Clock, StoredExecution
+    from phased.settings import Settings
+    from phased.store.readonly import ReadonlyStore
+    from phased.store.state_directory import Hold, StateDirectory
+
+LogPath = Callable[[str, str], Path]
+
+_GUESTS_SOCKET: Final = "run.sock"
+_INSTALLATION: Final = "installation"
+_TRIES: Final = 100
+_PAUSE: Final = 0.1
+"""How often, and after how many seconds, to try again to hold or to join: one that ends is neither."""
+
+
+def system_clock() -> Clock:
+    """The machine's clocks."""
+    return SystemClock()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a foreground run wants: tasks of a catalog, in a workspace."""
+
+    workspace: Path
+    catalog: Catalog
+    references: tuple[str, ...]
+    started_by: str
+    max_parallel: int
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An engine over real processes that holds its state directory."""
+
+    engine: Engine
+    recovered: list[StoredExecution]
+    """What an earlier engine had left unfinished, as it ended now."""
+    state: StateDirectory
+    settings: Settings
+    hold: Hold
+
+    def log_path(self, execution_id: str, step_id: str) -> Path:
+        """Where the output of a step lies."""
+        return self.state.log_path(execution_id, step_id)
+
+    def origin(self, started_by: str) -> Origin:
+        """Who starts something here: the user of this process."""
+        return origin(started_by, installation_id(self.state))
+
+    async def fire(self, order: Order) -> EngineWork:
+        """Create what is ordered. Raises UnknownReference, CycleFound, Unsupported, StoreError."""
+        return await _fire(self.engine, order, self.origin(order.started_by), self.settings)
+
+
+async def _fire(engine: Engine, order: Order, origin: Origin, settings: Settings) -> EngineWork:
+    from phased.foreground.work import EngineWork  # noqa: PLC0415 - see the module's opening
+
+    lives = await engine.fire(
+        order.catalog, order.references, origin, max_parallel=order.max_parallel, workspace=order.workspace
+    )
+    return EngineWork(engine, lives, keep=order.keep, stop_timeout=settings.run.stop_timeout)
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Opened]:
+    """An engine over real processes and the state on disk; leaving it ends no step.
+
+    Raises StateDirectoryHeld where another process works there, StoreError, FileUnreadable, RunnerError.
+    """
+    from phased.engine.engine import Engine, Limits  # noqa: PLC0415 - see the module's opening
+    from phased.engine.recovery import recover  # noqa: PLC0415 - the same
+    from phased.runners.process import ProcessRunner  # noqa: PLC0415 - the same
+    from phased.settings import base_environment  # noqa: PLC0415 - the same
+    from phased.store.sqlite import SqliteStore  # noqa: PLC0415 - the same
+
+    clock = SystemClock()
+    state = state_directory(settings)
+    state.create()
+    limits = Limits(settings.run.max_parallel, settings.run.stop_timeout)
+    with state.hold() as hold:
+        synchronous = "full" if settings.store.synchronous == "full" else "normal"
+        store = SqliteStore.open(state.database, synchronous=synchronous)  # type: ignore[arg-type] # one of its two
+        try:
+            async with ProcessRunner(
+                state.path, base_environment(), settings.run.shell or None, clock
+            ) as runner:
+                recovered = await recover(store, runner, clock, settings.run.stop_timeout)
+                async with Engine(store, runner, clock, workspace, state.log_path, limits) as engine:
+                    yield Opened(engine, recovered, state, settings, hold)
+        finally:
+            await store.close()
+
+
+@asynccontextmanager
+async def dry_work(settings: Settings, order: Order) -> AsyncIterator[EngineWork]:
+    """What is ordered, over a runner that starts nothing and a store that forgets; leaves no trace."""
+    from phased.engine.engine import Engine, Limits  # noqa: PLC0415 - see the module's opening
+    from phased.runners.dry import DryRunner  # noqa: PLC0415 - the same
+    from phased.store.memory import MemoryStore  # noqa: PLC0415 - the same
+
+    clock = SystemClock()
+    limits = Limits(settings.run.max_parallel, settings.run.stop_timeout)
+    async with Engine(MemoryStore(), DryRunner(clock), clock, order.workspace, no_log, limits) as engine:
+        yield await _fire(engine, order, origin(order.started_by, ""), settings)
+
+
+def no_log(execution_id: str, step_id: str) -> Path:  # noqa: ARG001 - the shape of a log path
+    """Where a step that never runs writes."""
+    return Path(os.devnull)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreground:
+    """A run in the foreground: here, or by the process that holds the state directory."""
+
+    work: Work
+    log_path: LogPath
+    recovered: list[StoredExecution]
+    guests: Guests | None
+    """Who joined this process; None where this one is the guest."""
+    holder: int | None
+    """The pid of the process that was joined."""
+
+
+@asynccontextmanager
+async def run_or_join(settings: Settings, order: Order) -> AsyncIterator[Foreground]:
+    """Hold the state directory and run what is ordered; where another foreground run holds it, join that.
+
+    Raises StateDirectoryHeld where the holder cannot be joined, and what `open_engine` and `fire` raise.
+    """
+    import anyio  # noqa: PLC0415 - see the module's opening
+
+    from phased.foreground.guest import NobodyThere  # noqa: PLC0415 - the same
+
+    async with AsyncExitStack() as stack:
+        for _ in range(_TRIES):
+            try:
+                foreground = await stack.enter_async_context(_running(settings, order))
+                break
+            except StateDirectoryHeld as error:
+                held = error
+            with suppress(NobodyThere):
+                foreground = await stack.enter_async_context(_joined(settings, order, held))
+                break
+            await anyio.sleep(_PAUSE)
+        else:
+            raise held
+        yield foreground
+
+
+@asynccontextmanager
+async def _running(settings: Settings, order: Order) -> AsyncIterator[Foreground]:
+    from phased.foreground.holder import receive_guests  # noqa: PLC0415 - see the module's opening
+
+    async with open_engine(settings, order.workspace) as opened:
+
+        async def accept(request: Request) -> Work:
+            return await opened.fire(_order(request))
+
+        path = opened.state.path / _GUESTS_SOCKET
+        async with receive_guests(path, accept) as guests:
+            opened.hold.name_socket(str(path))
+            work = await opened.fire(order)
+            yield Foreground(work, opened.log_path, opened.recovered, guests, None)
+
+
+@asynccontextmanager
+async def _joined(settings: Settings, order: Order, held: StateDirectoryHeld) -> AsyncIterator[Foreground]:
+    from phased.contract.definitions import Definitions  # noqa: PLC0415 - see the module's opening
+    from phased.foreground.guest import NobodyThere, join  # noqa: PLC0415 - the same
+    from phased.foreground.wire import Request  # noqa: PLC0415 - the same
+
+    state = state_directory(settings)
+    holder = state.holder()
+    if holder is None or holder.socket is None:
+        raise NobodyThere(str(held))
+    catalog = order.catalog
+    definitions = Definitions(tasks=tuple(catalog.tasks.values()), services=tuple(catalog.services.values()))
+    request = Request(
+        str(order.workspace), catalog.environment, definitions, order.references,
+        order.started_by, order.max_parallel, order.keep,
+    )  # fmt: skip
+    async with join(Path(holder.socket), request) as work:
+        yield Foreground(work, state.log_path, [], None, holder.pid)
+
+
+def _order(request: Request) -> Order:
+    from phased.core.specs import Catalog  # noqa: PLC0415 - see the module's opening
+
+    return Order(
+        Path(request.workspace), Catalog(request.environment, request.definitions), request.references,
+        request.started_by, request.max_parallel, request.keep,
+    )  # fmt: skip
+
+
+def state_directory(settings: Settings) -> StateDirectory:
+    """The state directory that settings name; nothing is touched."""
+    from phased.store.state_directory import StateDirectory  # noqa: PLC0415 - see the module's opening
+
+    return StateDirectory(settings.state_directory)
+
+
+def open_state(settings: Settings) -> tuple[ReadonlyStore, StateDirectory]:
+    """History and logs to read, whether somebody works there or not; nothing is made or changed."""
+    from phased.store.readonly import ReadonlyStore  # noqa: PLC0415 - see the module's opening
+
+    state = state_directory(settings)
+    return ReadonlyStore(state.database), state
+
+
+def installation_id(state: StateDirectory) -> str:
+    """The id of this installation, made at its first use; ids of local users follow from it.
+
+    Raises FileUnreadable.
+    """
+    path = state.path / _INSTALLATION
+    try:
+        with suppress(FileExistsError):
+            _write_once(path, str(uuid4()))
+        return str(UUID(path.read_text(encoding="ascii").strip()))
+    except (OSError, ValueError) as error:
+        raise FileUnreadable(
+            f"cannot read the id of this installation in {path}: {error}; remove it"
+        ) from error
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Whole or not at all: a crash must not leave half an id."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    part.write_text(f"{text}\n", encoding="ascii")
+    try:
+        os.link(part, path)
+    finally:
+        part.unlink()
+
+
+def origin(started_by: str, installation: str) -> Origin:
+    """Who starts something: the user of this process, as a principal (`semantics: Who, what and where`)."""
+    from phased.engine.engine import Origin  # noqa: PLC0415 - see the module's opening
+
+    creator = str(uuid5(UUID(installation), f"uid:{os.getuid()}")) if installation else ""
+    return Origin(started_by, creator, "PRINCIPAL_USER")

@@ -1,0 +1,295 @@
+"""All services of an engine: defined, started, stopped, waited for, taken over from an earlier engine.
+
+Knows the services' driver and the ports. Must not know SQLite, processes, files or the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import anyio
+from anyio.abc import TaskGroup
+
+from phased.contract.definitions import ServiceDefinition
+from phased.contract.service import ServicePhase as Phase
+from phased.core import events as step_events
+from phased.core import planner
+from phased.core import service_events as e
+from phased.core.service import ServiceMachine
+from phased.core.service_phases import RESTING
+from phased.core.service_policy import ServiceLimits
+from phased.core.specs import Catalog, automation_id
+from phased.engine.services.driver import ServiceDriver
+from phased.engine.services.feed import ServiceFeed
+from phased.engine.services.live import LiveService, policy_of, restored, runs_alike
+from phased.engine.services.needs import Needs, readiness, until_ready
+from phased.engine.services.performer import ServicePerformer
+from phased.engine.services.recovery import take_over
+from phased.errors import NotFound, Unsupported
+from phased.ports import Clock, Runner, RunReport, ServiceRecord, Store
+
+if TYPE_CHECKING:
+    from phased.engine.engine import Origin
+    from phased.engine.registry import LiveExecution
+
+
+class ServiceHost:
+    """The services of one engine. `connect` before use."""
+
+    def __init__(
+        self,
+        store: Store,
+        runner: Runner,
+        clock: Clock,
+        log_path: Callable[[str, str], Path],
+        limits: ServiceLimits,
+        tasks: TaskGroup,
+    ) -> None:
+        """`log_path(service_id, session)` says where a service's log goes."""
+        self._store = store
+        self._runner = runner
+        self._clock = clock
+        self._limits = limits
+        self._tasks = tasks
+        self._services: dict[str, LiveService] = {}
+        self.feed = ServiceFeed()
+        self._performer = ServicePerformer(runner, log_path, tasks)
+        self._driver = ServiceDriver(store, self.feed, self._performer, clock)
+        self._post_steps: Callable[[Sequence[tuple[LiveExecution, step_events.Event]]], None] = lambda _: None
+
+    def connect(
+        self,
+        run_tasks: Callable[[LiveService, Sequence[str]], object],
+        stop: Callable[[Sequence[LiveExecution], str], None],
+        post_steps: Callable[[Sequence[tuple[LiveExecution, step_events.Event]]], None],
+    ) -> None:
+        """Begin to drive. The engine says how tasks are run and stopped, and takes the events of steps."""
+        needs = Needs(self._tasks, run_tasks, self._ready)  # type: ignore[arg-type]
+        needs.post, needs.stop = self._driver.post, stop
+        self._performer.post = self._driver.post
+        self._performer.ask_for_needs = needs.ask
+        self._performer.release_needs = lambda _live, session: needs.release(session)
+        self._performer.remove = lambda live: self._tasks.start_soon(self._remove, live)
+        self._post_steps = post_steps
+        self._tasks.start_soon(self._driver.run)
+
+    def report(self, reports: Sequence[RunReport]) -> None:
+        """Reports of runs; those that are of no service are left aside."""
+        self._driver.post(self._performer.arrivals(reports))
+
+    # ---- what there is ---------------------------------------------------------------------------
+
+    def get(self, service_id: str) -> LiveService:
+        """One service. Raises NotFound."""
+        try:
+            return self._services[service_id]
+        except KeyError:
+            raise NotFound(f"cannot find a service {service_id!r}; `phased service list` shows them") from None
+
+    def of(self, environment_id: str) -> list[LiveService]:
+        """The services of an environment, in the order in which they were defined."""
+        return [live for live in self._services.values() if live.record.environment_id == environment_id]
+
+    async def define(
+        self, catalog: Catalog, references: Iterable[str], workspace: Path | str, origin: Origin
+    ) -> list[LiveService]:
+        """These services of a catalog, new ones and known ones; they are saved when this returns.
+
+        One that runs keeps its old definition until its next start. Raises Unsupported, StoreError.
+        """
+        chosen = [catalog.services[reference] for reference in references]
+        for definition in chosen:
+            _refuse_container(definition)
+        ids = [automation_id(catalog.environment, definition.reference) for definition in chosen]
+        new = [
+            self._new(catalog, definition, service_id, str(workspace), origin)
+            for service_id, definition in zip(ids, chosen, strict=True)
+            if service_id not in self._services
+        ]
+        if new:
+            await self._store.save_services([live.record for live in new])
+            self._services.update((live.id, live) for live in new)
+            self.feed.publish([live.record for live in new])
+        lives = [self._services[service_id] for service_id in ids]
+        for live, definition in zip(lives, chosen, strict=True):
+            live.catalog = catalog
+            self._redefine(live, definition)
+        return lives
+
+    def _new(
+        self, catalog: Catalog, definition: ServiceDefinition, service_id: str, workspace: str, origin: Origin
+    ) -> LiveService:
+        now = self._driver.now()
+        machine = ServiceMachine(service_id, policy_of(definition, self._limits))
+        record = ServiceRecord(
+            service_id, catalog.environment, definition.reference, workspace, definition, definition, now.wall,
+            origin.creator_id, origin.creator_principal, self._clock.boot_id(), now.wall, machine.change(now),
+        )  # fmt: skip
+        return LiveService(record, machine, catalog)
+
+    def _redefine(self, live: LiveService, definition: ServiceDefinition) -> None:
+        if definition == live.definition:
+            return
+        live.definition = definition
+        differs = not runs_alike(definition, live.running)
+        self._driver.post([(live, e.DefinitionChanged(policy_of(definition, self._limits), differs=differs))])
+
+    # ---- what is asked for -----------------------------------------------------------------------
+
+    def start(
+        self, live: LiveService, by: str, *, given: Mapping[str, str] | None = None, needs_met: bool = False
+    ) -> None:
+        """Ask for a service; returns at once. One that runs, or is about to, is left as it is.
+
+        `given`: variables that it gets if this starts it; `needs_met`: what it depends on was seen to.
+        """
+        session = str(uuid4())
+        live.given = {known: values for known, values in live.given.items() if known == live.progress.wanted_session}
+        if given:
+            live.given[session] = given
+        self._driver.post([(live, e.StartRequested(session, by, needs_met))])
+
+    def stop(self, live: LiveService, by: str) -> None:
+        """Ask a service to stop; returns at once. Of one that has ended, what it left behind is ended."""
+        self._driver.post([(live, e.StopRequested(by))])
+
+    def kill(self, live: LiveService, by: str) -> None:
+        """Stop a service without waiting for it to end by itself."""
+        self._driver.post([(live, e.KillRequested(by))])
+
+    def restart(self, live: LiveService, by: str) -> None:
+        """Stop, and start as soon as it has stopped."""
+        self.stop(live, by)
+        self.start(live, by)
+
+    def delete(self, live: LiveService, by: str, *, force: bool = False) -> None:
+        """Stop and forget a service; `force`: at once, what lives of it is killed."""
+        self._driver.post([(live, e.DeleteRequested(by, force))])
+
+    async def until_ready(self, live: LiveService) -> str | None:
+        """Wait, after `start`, until it is RUNNING; else why it never will be."""
+        return await until_ready(live)
+
+    async def until_rest(self, live: LiveService) -> Phase:
+        """Wait until nothing is under way: STOPPED, FAILED or DELETED."""
+        done = anyio.Event()
+
+        def look(service: LiveService) -> bool:
+            if service.progress.state in RESTING:
+                done.set()
+            return done.is_set()
+
+        live.waiters.append(look)
+        self._driver.post([(live, e.OutputRecorded({}))])
+        await done.wait()
+        return live.phase
+
+    async def _remove(self, live: LiveService) -> None:
+        self._services.pop(live.id, None)
+        await self._store.remove_services([live.id])
+
+    async def _ready(self, live: LiveService, references: Sequence[str]) -> list[LiveService]:
+        if live.catalog is None or not references:
+            return []
+        origin = _origin_of(live)
+        services = await self.define(live.catalog, references, live.record.workspace, origin)
+        for service in services:
+            service.owner = service.owner or (live.owner if service.progress.state in RESTING else None)
+            service.users |= live.users
+            self.start(service, f"service {live.reference}, which needs it")
+        return services
+
+    # ---- for steps of executions -----------------------------------------------------------------
+
+    def need(self, execution: LiveExecution, step_id: str, given: Mapping[str, str]) -> None:
+        """A plan's step needs its service: it succeeds as soon as that is RUNNING, at once if it is.
+
+        What the service depends on stands in earlier groups of the plan. Raises NotFound.
+        """
+        live = self.get(execution.steps[step_id].service_id or "")
+        firing = execution.firing.id
+        if live.progress.state in RESTING and live.owner is None:
+            live.owner = firing
+        live.users.add(firing)
+
+        def look(service: LiveService) -> bool:
+            settled, cause = readiness(service)
+            if settled:
+                self._post_steps(_step_ended(execution, step_id, service, cause))
+            return settled
+
+        self.start(live, f"execution {execution.record.id}", given=given, needs_met=True)
+        self._driver.post([(live, e.OutputRecorded({}))])
+        live.waiters.append(look)
+
+    async def release(self, firings: Iterable[str], by: str) -> None:
+        """These firings are over: stop the services that were started for them and that nobody else uses.
+
+        In reverse order of dependency, each as soon as nothing that is left depends on it; returns when all
+        have ended.
+        """
+        over = set(firings)
+        for live in self._services.values():
+            live.users -= over
+        waiting = [live for live in self._services.values() if live.owner in over and not live.users]
+        while waiting:
+            needed = {need for live in waiting for need in _closure(live) if need != live.reference}
+            free = [live for live in waiting if live.reference not in needed] or waiting
+            for live in free:
+                live.owner = None
+                self.stop(live, by)
+            for live in free:
+                await self.until_rest(live)
+            waiting = [live for live in waiting if live not in free]
+
+    def hurry(self, firings: Iterable[str], by: str) -> None:
+        """Kill the services that were started for these firings."""
+        over = set(firings)
+        for live in self._services.values():
+            if live.owner in over and live.users <= over and live.progress.state not in RESTING:
+                self.kill(live, by)
+
+    # ---- taking over -----------------------------------------------------------------------------
+
+    async def restore(self) -> list[LiveService]:
+        """Take over what an earlier engine left: each service as it was, with what happened meanwhile."""
+        records = await self._store.list_services()
+        lives = [restored(record, self._limits) for record in records]
+        self._services.update((live.id, live) for live in lives)
+        self._driver.post(await take_over(lives, self._runner, self._performer, self._clock.boot_id()))
+        for live in lives:
+            self._driver.resume(live)
+        return lives
+
+
+def _step_ended(
+    execution: LiveExecution, step_id: str, service: LiveService, cause: str | None
+) -> list[tuple[LiveExecution, step_events.Event]]:
+    if cause is not None:
+        return [(execution, step_events.StepLost(step_id, cause))]
+    output = dict(service.progress.output)
+    recorded = [(execution, step_events.OutputRecorded(step_id, output))] if output else []
+    return [*recorded, (execution, step_events.StepSucceeded(step_id))]
+
+
+def _closure(live: LiveService) -> list[str]:
+    return planner.closure(live.catalog.needs, live.reference) if live.catalog else []
+
+
+def _origin_of(live: LiveService) -> Origin:
+    from phased.engine.engine import Origin  # noqa: PLC0415 - the engine knows this module
+
+    return Origin("manual", live.record.creator_id, live.record.creator_principal)
+
+
+def _refuse_container(definition: ServiceDefinition) -> None:
+    if definition.runs_on and definition.runs_on.docker:
+        raise Unsupported(
+            f"cannot run the service {definition.reference}: it would run in a container (runsOn.docker), and this "
+            "version does not run containers yet; remove runsOn to run on this machine"
+        )
+
+

@@ -1,0 +1,292 @@
+"""Carries out what the machines of services want: commands become runs, a run's reports become events.
+
+Knows the runner's port, the variables of a service and where its logs go. Must not know statuses or the
+store. A session's runs bear its id, or an id made from it, before the dot; so they are known by their name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+from typing import Literal, assert_never
+from uuid import UUID, uuid5
+
+import anyio
+from anyio.abc import TaskGroup
+
+from phased.core import service_events as e
+from phased.core import service_instructions as i
+from phased.core.specs import secret_id
+from phased.engine.services.live import LiveService
+from phased.engine.surroundings import OUTPUT_SUFFIX, outputs_of
+from phased.errors import RunnerError
+from phased.ports import RunExited, RunLost, RunNotStarted, Runner, RunReport, RunRequest, RunStarted
+
+Arrival = tuple[LiveService, e.ServiceEvent]
+Kind = Literal["start", "ready", "stop"]
+
+_LOOK_AGAIN = (0.01, 0.25)
+"""Seconds between two looks for processes that are left: at first, and at most."""
+
+
+@dataclass(slots=True)
+class _ServiceRun:
+    live: LiveService
+    kind: Kind
+
+
+def stems(session: str) -> frozenset[str]:
+    """What stands before the dot in the ids of a session's runs."""
+    return frozenset({session, ready_log(session), stop_log(session)})
+
+
+def ready_log(session: str) -> str:
+    """The name under which the output of a session's ready tries is kept."""
+    return str(uuid5(UUID(session), "ready"))
+
+
+def stop_log(session: str) -> str:
+    """The name under which the output of a session's stop command is kept."""
+    return str(uuid5(UUID(session), "stop"))
+
+
+class ServicePerformer:
+    """One engine's hands for services. `post` takes the events that come of what it did."""
+
+    def __init__(self, runner: Runner, log_path: Callable[[str, str], Path], tasks: TaskGroup) -> None:
+        """`log_path(service_id, name)` says where a log goes; the service's own has its session's name."""
+        self._runner = runner
+        self._log_path = log_path
+        self._tasks = tasks
+        self._runs: dict[str, _ServiceRun] = {}
+        """Those whose end is still to be reported."""
+        self._lost: set[str] = set()
+        """Those whose end nobody will report: they may live."""
+        self._killing: set[str] = set()
+        """Sessions that are killed until nothing of them is left."""
+        self._requests: list[RunRequest] = []
+        self._forget: list[str] = []
+        self.post: Callable[[Sequence[Arrival]], None] = lambda _: None
+        self.ask_for_needs: Callable[[LiveService, str], None] = lambda _live, _session: None
+        self.release_needs: Callable[[LiveService, str], None] = lambda _live, _session: None
+        self.remove: Callable[[LiveService], None] = lambda _: None
+
+    # ---- starting --------------------------------------------------------------------------------
+
+    def prepare(self, live: LiveService, instruction: i.RunInstruction) -> list[Arrival]:
+        """Make ready to start a command, whose intent is saved; what is known at once: that it cannot."""
+        missing = _missing_secret(live)
+        kind = _kind(instruction)
+        if missing:
+            return [(live, _refused(instruction.run_id, kind, missing))]
+        self._runs[instruction.run_id] = _ServiceRun(live, kind)
+        self._requests.append(self._request(live, instruction.run_id, kind))
+        return []
+
+    def _request(self, live: LiveService, run_id: str, kind: Kind) -> RunRequest:
+        session = live.progress.session
+        own = self._log_path(live.id, session)
+        log = own if kind == "start" else self._log_path(live.id, run_id.partition(".")[0])
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        command = {"start": live.running.start, "ready": live.running.ready, "stop": live.running.stop}[kind]
+        variables = _variables(live, f"{own}{OUTPUT_SUFFIX}")
+        return RunRequest(run_id, command, variables, live.record.workspace, str(log), lasting=kind == "start")
+
+    async def start(self) -> list[Arrival]:
+        """Start what was prepared."""
+        requests, self._requests = self._requests, []
+        if not requests:
+            return []
+        try:
+            await self._runner.start(requests)
+        except RunnerError as error:
+            return self._refuse(requests, str(error))
+        return []
+
+    def refuse(self, reason: str) -> list[Arrival]:
+        """What was prepared cannot be started, since its intent could not be saved."""
+        requests, self._requests = self._requests, []
+        return self._refuse(requests, reason)
+
+    def _refuse(self, requests: Sequence[RunRequest], reason: str) -> list[Arrival]:
+        runs = [(request.run_id, self._runs.pop(request.run_id)) for request in requests]
+        return [(run.live, _refused(run_id, run.kind, reason)) for run_id, run in runs]
+
+    # ---- reports ---------------------------------------------------------------------------------
+
+    def arrivals(self, reports: Sequence[RunReport]) -> list[Arrival]:
+        """The events that reports mean, those of other runs aside."""
+        arrivals: list[Arrival] = []
+        for report in reports:
+            run = self._runs.get(report.run_id)
+            if run is None:
+                continue
+            if not isinstance(report, RunStarted):
+                del self._runs[report.run_id]
+                self._forget.append(report.run_id)
+            if isinstance(report, RunLost):
+                self._lost.add(report.run_id)
+            if isinstance(report, RunExited):
+                arrivals += self._outputs(run.live)
+            event = event_of(report, run.kind)
+            if event is not None:
+                arrivals.append((run.live, event))
+        return arrivals
+
+    def _outputs(self, live: LiveService) -> list[Arrival]:
+        session = live.progress.session
+        output = outputs_of(str(self._log_path(live.id, session))) if session else {}
+        known = live.progress.output
+        return [(live, e.OutputRecorded(output))] if any(known.get(k) != v for k, v in output.items()) else []
+
+    def adopt(self, live: LiveService, run_id: str, kind: Kind) -> None:
+        """Expect the end of a run that an earlier engine started."""
+        self._runs[run_id] = _ServiceRun(live, kind)
+
+    async def forget(self) -> None:
+        """Results are saved: nobody else needs to keep them."""
+        if self._forget:
+            run_ids, self._forget = self._forget, []
+            await self._runner.forget(run_ids)
+
+    # ---- ending ----------------------------------------------------------------------------------
+
+    def perform(self, live: LiveService, instruction: i.ServiceInstruction) -> None:
+        """Begin what takes its time; what comes of it is posted."""
+        match instruction:
+            case i.AskToEnd():
+                self._tasks.start_soon(self._signal, instruction.session, SIGTERM)
+            case i.KillSession():
+                self._killing.add(instruction.session)
+                self._tasks.start_soon(self._signal, instruction.session, SIGKILL)
+            case i.KillRun():
+                self._tasks.start_soon(self._kill_run, instruction.run_id)
+            case i.EndLeftovers():
+                self._tasks.start_soon(self._end_leftovers, instruction.session, instruction.patience)
+            case i.AwaitEmpty():
+                self._tasks.start_soon(self._await_empty, live, instruction.session)
+            case i.AskForNeeds():
+                self.ask_for_needs(live, instruction.session)
+            case i.ReleaseNeeds():
+                self.release_needs(live, instruction.session)
+            case i.Remove():
+                self.remove(live)
+            case _:
+                raise TypeError(f"cannot perform {instruction}")
+
+    async def _await_empty(self, live: LiveService, session: str) -> None:
+        pause = _LOOK_AGAIN[0]
+        while left := await self._living(session):
+            if session in self._killing:
+                await self._signal_runs(left, SIGKILL)
+            await anyio.sleep(pause)
+            pause = min(pause * 2, _LOOK_AGAIN[1])
+        self._killing.discard(session)
+        self.post([(live, e.Emptied(session))])
+
+    async def _end_leftovers(self, session: str, patience: float) -> None:
+        if patience > 0:
+            await self._signal(session, SIGTERM)
+            with anyio.move_on_after(patience):
+                while await self._living(session):
+                    await anyio.sleep(_LOOK_AGAIN[1])
+        while left := await self._living(session):
+            await self._signal_runs(left, SIGKILL)
+            await anyio.sleep(_LOOK_AGAIN[1])
+
+    async def _kill_run(self, run_id: str) -> None:
+        pause = _LOOK_AGAIN[0]
+        while run_id in self._runs or await self._runner.processes(run_id):
+            await self._runner.signal(run_id, int(SIGKILL))
+            await anyio.sleep(pause)
+            pause = min(pause * 2, _LOOK_AGAIN[1])
+
+    async def _living(self, session: str) -> list[str]:
+        """The runs of a session that have processes, or may still get some."""
+        names = stems(session)
+        mine = [run_id for run_id in self._runs if run_id.partition(".")[0] in names]
+        left = [run_id for run_id in await self._runner.leftovers() if run_id.partition(".")[0] in names]
+        for run_id in [lost for lost in self._lost if lost.partition(".")[0] in names]:
+            if await self._runner.processes(run_id):
+                left.append(run_id)
+            else:
+                self._lost.discard(run_id)
+        return list(dict.fromkeys([*mine, *left]))
+
+    async def _signal(self, session: str, signal: int) -> None:
+        await self._signal_runs(await self._living(session), signal)
+
+    async def _signal_runs(self, run_ids: Sequence[str], signal: int) -> None:
+        for run_id in run_ids:
+            await self._runner.signal(run_id, int(signal))
+
+
+def event_of(report: RunReport, kind: Kind) -> e.ServiceEvent | None:
+    """The event that a report of a service's run is; None where nobody needs to know."""
+    run_id = report.run_id
+    match report:
+        case RunStarted():
+            return e.CommandStarted(run_id) if kind == "start" else None
+        case RunNotStarted():
+            return _refused(run_id, kind, report.reason)
+        case RunExited():
+            return _exited(run_id, kind, report.code, report.signal)
+        case RunLost():
+            return e.CommandLost(run_id, report.reason) if kind == "start" else _refused(run_id, kind, report.reason)
+    assert_never(report)
+
+
+def _exited(run_id: str, kind: Kind, code: int | None, signal: int | None) -> e.ServiceEvent:
+    match kind:
+        case "start":
+            return e.CommandSucceeded(run_id) if code == 0 else e.CommandFailed(run_id, code, signal)
+        case "ready":
+            return e.ReadySucceeded(run_id) if code == 0 else e.ReadyFailed(run_id, code, signal)
+        case "stop":
+            return e.StopCommandSucceeded(run_id) if code == 0 else e.StopCommandFailed(run_id, code, signal)
+    assert_never(kind)
+
+
+def _refused(run_id: str, kind: Kind, reason: str) -> e.ServiceEvent:
+    match kind:
+        case "start":
+            return e.CommandRefused(run_id, reason)
+        case "ready":
+            return e.ReadyRefused(run_id, f"could not start: {reason}")
+        case "stop":
+            return e.StopCommandRefused(run_id, f"could not start: {reason}")
+    assert_never(kind)
+
+
+def _kind(instruction: i.RunInstruction) -> Kind:
+    match instruction:
+        case i.StartCommand():
+            return "start"
+        case i.StartReady():
+            return "ready"
+        case i.StartStop():
+            return "stop"
+    assert_never(instruction)
+
+
+def _variables(live: LiveService, output: str) -> dict[str, str]:
+    """What its commands have beside the base environment; later entries win."""
+    record = live.record
+    found = {entry.name: entry.value for entry in live.running.env if entry.value is not None}
+    found.update(record.given)
+    found["PHASED_ENVIRONMENT_ID"] = found["GITPOD_ENVIRONMENT_ID"] = record.environment_id
+    found["PHASED_SERVICE"] = record.reference
+    found["PHASED_SERVICE_ID"] = record.id
+    found["PHASED_SESSION"] = live.progress.session
+    found["PHASED_OUTPUT"] = output
+    return found
+
+
+def _missing_secret(live: LiveService) -> str | None:
+    """The cause to fail with where it mounts a secret; there is no store of secrets yet."""
+    names = [entry.secret for entry in live.running.env if entry.secret is not None]
+    if not names:
+        return None
+    return f"the secret {names[0]} ({secret_id(live.record.environment_id, names[0])}) is missing"

@@ -1,0 +1,121 @@
+"""One log file, or a part of it, in blocks: memory stays the same however large it is.
+
+Knows bytes, lines and files. Must not know what a log belongs to. What is opened is a regular file or
+nothing: a FIFO or device that somebody put in a log's place is refused, and cannot make a reader hang.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+from phased.errors import FileUnreadable, NotFound
+
+BLOCK: Final = 64 * 1024
+"""Bytes of the largest piece that a reader gives."""
+
+
+class Transform(Protocol):
+    """Changes bytes on their way out, for example to mask a secret. One object serves one reading."""
+
+    def feed(self, block: bytes) -> bytes:
+        """What may go out after this block; it may hold back what could be the beginning of something."""
+
+    def end(self) -> bytes:
+        """What was held back: nothing more will come."""
+
+
+async def read(
+    path: Path,
+    *,
+    tail: int | None = None,
+    start: int = 0,
+    stop: int | None = None,
+    transform: Transform | None = None,
+) -> AsyncGenerator[bytes, None]:
+    """The bytes of a log from `start` to before `stop`, of these the last `tail` lines; in blocks.
+
+    It ends where the file ended when reading began. Raises NotFound where there is no such file,
+    FileUnreadable where it cannot be read.
+    """
+    from anyio.lowlevel import checkpoint  # noqa: PLC0415 - heavy, and the other functions need it not
+
+    for block in read_blocks(path, tail=tail, start=start, stop=stop):
+        out = transform.feed(block) if transform else block
+        if out:
+            yield out
+        await checkpoint()
+    if transform and (rest := transform.end()):
+        yield rest
+
+
+def read_blocks(
+    path: Path, *, tail: int | None = None, start: int = 0, stop: int | None = None
+) -> Iterator[bytes]:
+    """The same without an event loop."""
+    with opened(path) as descriptor:
+        size = os.fstat(descriptor).st_size
+        end = size if stop is None else min(stop, size)
+        begin = max(start, 0)
+        if tail is not None:
+            begin = max(begin, tail_offset(descriptor, tail, end))
+        while begin < end and (block := os.pread(descriptor, min(BLOCK, end - begin), begin)):
+            begin += len(block)
+            yield block
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor of a log. Raises NotFound, FileUnreadable (also for what the reading raises)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFound(f"cannot find the log {path}: it was never written, or it was deleted") from error
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _unreadable(path, "it is no regular file; remove what is in its place")
+        yield descriptor
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    finally:
+        os.close(descriptor)
+
+
+def tail_offset(descriptor: int, lines: int, end: int) -> int:
+    """Where the last `lines` lines before `end` begin. What follows the last newline is a line too.
+
+    Read from the end, in blocks.
+    """
+    if lines <= 0:
+        return end
+    missing = lines
+    position = end
+    while position > 0:
+        first = max(position - BLOCK, 0)
+        block = os.pread(descriptor, position - first, first)
+        if position == end and block.endswith(b"\n"):
+            missing += 1  # the newline that ends the last line begins none
+        found = block.count(b"\n")
+        if found >= missing:
+            return first + _nth_from_end(block, missing) + 1
+        missing -= found
+        position = first
+    return 0
+
+
+def _nth_from_end(block: bytes, count: int) -> int:
+    """The index of the newline that has `count - 1` behind it."""
+    index = len(block)
+    for _ in range(count):
+        index = block.rindex(b"\n", 0, index)
+    return index
+
+
+def _unreadable(path: Path, reason: str) -> FileUnreadable:
+    return FileUnreadable(f"cannot read the log {path}: {reason}")

@@ -1,0 +1,169 @@
+"""One supervisor that lives, on the event loop: what it tells, and what is asked of it.
+
+Knows channels and asyncio. Must not know the engine's reports. A plain reader of a socket, since streams
+of asyncio cost as much as the steps themselves (`architecture: A step outlives the daemon`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+import anyio
+
+from phased.supervisor import client
+from phased.supervisor.channel import Channel
+from phased.supervisor.generation import Generation
+
+Event = list[Any]
+
+
+class LinkLost(Exception):
+    """The connection is gone; whether its supervisor lives is another question."""
+
+
+class Link:
+    """A connection to one generation. `told` gets events as they come, `lost` is called once at its end."""
+
+    def __init__(
+        self,
+        generation: Generation,
+        channel: Channel,
+        pid: int,
+        told: Callable[[Link, Sequence[Event]], None],
+        lost: Callable[[Link], None],
+    ) -> None:
+        """`pid`: of the supervisor, if it is our child, else 0."""
+        self.generation = generation
+        self.pid = pid
+        self.copies: dict[str, int] = {}
+        """A copy of each reading end, so that no output is lost should the supervisor die (rule 11)."""
+        self.started = 0
+        """How many runs it was asked for."""
+        self.welcomed = anyio.Event()
+        self._channel = channel
+        self._told, self._lost = told, lost
+        self._questions = count(1)
+        self._answers: dict[int, tuple[anyio.Event, dict[str, Any]]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = channel.fileno()
+        self._writing = False
+        self._loop.add_reader(self._descriptor, self._read)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._channel.closed
+
+    def greet(self, epoch: int, base: dict[str, Any]) -> None:
+        """Say who we are, and what every step is started with."""
+        client.greet(self._channel, epoch)
+        self.send({"do": "base", **base})
+
+    def send(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
+        """Send now, or as soon as it takes more."""
+        self._channel.send(message, descriptors)
+        self._after_sending()
+
+    async def ask(self, what: str, **facts: object) -> dict[str, Any]:
+        """Ask, and wait for the answer. Raises LinkLost."""
+        number = next(self._questions)
+        answered = anyio.Event()
+        answer: dict[str, Any] = {}
+        self._answers[number] = (answered, answer)
+        try:
+            self.send({"do": what, "ask": number, **facts})
+            if not self.closed:
+                await answered.wait()
+        finally:
+            self._answers.pop(number, None)
+        if not answer:
+            raise LinkLost
+        return answer
+
+    def _after_sending(self) -> None:
+        if self._channel.closed:
+            # Not from within the caller: it may be in the midst of what the loss would change.
+            self._loop.call_soon(self._end)
+        elif self._channel.backlog and not self._writing:
+            self._writing = True
+            self._loop.add_writer(self._descriptor, self._flush)
+
+    def _flush(self) -> None:
+        self._channel.flush()
+        if self._channel.closed:
+            self._end()
+        elif not self._channel.backlog:
+            self._writing = False
+            self._loop.remove_writer(self._descriptor)
+
+    def _read(self) -> None:
+        for message in self._channel.receive():
+            match message["is"]:
+                case "events":
+                    self._events(message["events"])
+                case "answer":
+                    waiting = self._answers.get(message["to"])
+                    if waiting is not None:
+                        waiting[1].update(message)
+                        waiting[0].set()
+                case "welcome":
+                    self.welcomed.set()
+                case _:
+                    self._channel.closed = True
+        if self._channel.closed:
+            self._end()
+
+    def _events(self, events: Sequence[Event]) -> None:
+        for event in events:
+            match event:
+                case ["started", run_id, _, _, 1] | ["output", run_id]:
+                    copy = self._channel.take_descriptor()
+                    if copy is not None:
+                        self.drop_copy(run_id)
+                        self.copies[run_id] = copy
+                case ["exited", run_id, _, _, _, 0] | ["closed", run_id]:
+                    self.drop_copy(run_id)
+        self._told(self, events)
+
+    def drop_copy(self, run_id: str) -> None:
+        """This output has ended, or is in other hands."""
+        copy = self.copies.pop(run_id, None)
+        if copy is not None:
+            os.close(copy)
+
+    def _end(self) -> None:
+        if self._descriptor < 0:
+            return
+        self._release()
+        self._lost(self)
+
+    def _release(self) -> None:
+        self._loop.remove_reader(self._descriptor)
+        self._loop.remove_writer(self._descriptor)
+        self._descriptor = -1
+        self._channel.close()
+        for answered, _ in self._answers.values():
+            answered.set()
+        self.welcomed.set()
+
+    def close(self) -> None:
+        """Let go; `lost` is not called any more."""
+        if self._descriptor >= 0:
+            self._release()
+        for run_id in list(self.copies):
+            self.drop_copy(run_id)
+        self.reap()
+
+    def reap(self) -> bool:
+        """Take the status of a supervisor that was our child; whether it is gone."""
+        if self.pid:
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(self.pid, os.WNOHANG) == (0, 0):
+                    return False
+            self.pid = 0
+        return True

@@ -1,0 +1,104 @@
+"""The store that forgets: ports.Store in dictionaries, for dry runs and tests.
+
+Knows records alone. Must not load SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from phased.core.phases import TERMINAL_PHASES
+from phased.core.status import StatusChange, StepStatus
+from phased.errors import StaleVersion, StoreError
+from phased.ports import ExecutionRecord, StoredExecution
+
+_FOUND_AT_MOST = 10
+_PREFIX = frozenset("0123456789abcdef-")
+
+
+@dataclass(slots=True)
+class _Kept:
+    record: ExecutionRecord
+    newest: StatusChange
+    steps: dict[str, StepStatus]
+
+    def stored(self) -> StoredExecution:
+        status = replace(self.newest, expected_version=0, steps=tuple(self.steps.values()))
+        return StoredExecution(self.record, status)
+
+
+class MemoryStore:
+    """Implements `ports.Store`."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._kept: dict[str, _Kept] = {}
+        self._closed = False
+
+    async def create(self, executions: Sequence[tuple[ExecutionRecord, StatusChange]]) -> None:
+        """Keep new executions with their first status; all or none."""
+        self._check_open()
+        ids = [record.id for record, _ in executions]
+        twice = [one for position, one in enumerate(ids) if one in self._kept or one in ids[:position]]
+        if twice:
+            raise StoreError(f"cannot write the state: there is an execution {twice[0]} already")
+        for record, status in executions:
+            steps = {step.id: step for step in status.steps}
+            self._kept[record.id] = _Kept(record, status, steps)
+
+    async def save(self, changes: Sequence[StatusChange]) -> None:
+        """Keep new statuses, several of one execution in order; all or none. Raises StaleVersion."""
+        self._check_open()
+        versions: dict[str, int] = {}
+        for change in changes:
+            kept = self._kept.get(change.execution_id)
+            found = versions.get(change.execution_id, kept.newest.version if kept else None)
+            if found != change.expected_version:
+                raise StaleVersion(change.execution_id, change.expected_version, found)
+            versions[change.execution_id] = change.version
+        for change in changes:
+            kept = self._kept[change.execution_id]
+            kept.newest = change
+            kept.steps.update((step.id, step) for step in change.steps)
+
+    async def get(self, execution_id: str) -> StoredExecution | None:
+        """One execution, or None."""
+        self._check_open()
+        kept = self._kept.get(execution_id)
+        return kept.stored() if kept else None
+
+    async def find(self, prefix: str) -> list[StoredExecution]:
+        """The executions whose id begins with `prefix`, at most ten, newest first."""
+        self._check_open()
+        wanted = prefix.lower()
+        if not _PREFIX.issuperset(wanted):
+            return []
+        found = _newest_first(kept for kept in self._kept.values() if kept.record.id.startswith(wanted))
+        return [kept.stored() for kept in found[:_FOUND_AT_MOST]]
+
+    async def list(
+        self, *, reference: str | None = None, unfinished: bool = False, limit: int = 100, offset: int = 0
+    ) -> list[StoredExecution]:
+        """Newest first (by creation, then id)."""
+        self._check_open()
+        found = _newest_first(
+            kept
+            for kept in self._kept.values()
+            if (reference is None or kept.record.reference == reference)
+            and not (unfinished and kept.newest.phase in TERMINAL_PHASES)
+        )
+        first = max(offset, 0)
+        return [kept.stored() for kept in found[first : first + max(limit, 0)]]
+
+    async def close(self) -> None:
+        """Further calls raise StoreError."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("cannot use the state: it is closed")
+
+
+def _newest_first(found: Iterable[_Kept]) -> list[_Kept]:
+    return sorted(found, key=lambda kept: (-kept.record.created_at, kept.record.id))

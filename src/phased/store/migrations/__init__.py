@@ -1,0 +1,13 @@
+"""How the schema came to be: one numbered module a version, each a list of statements; never edited later.
+
+The version of a state file is how many of these it has been through. Must not import the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from phased.store.migrations import m0001_executions
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (m0001_executions.STATEMENTS,)

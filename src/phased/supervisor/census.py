@@ -1,0 +1,226 @@
+"""Which processes belong to which run, and signals to them: each identified first (rules 18 and 20).
+
+Knows /proc. Must not know results, logs or connections. Ours is what descends from this process: it is a
+subreaper, so whatever a step leaves behind becomes its child. Of which run it is, is told by the leader
+it descends from, else by its session, its environment or its mark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+from phased.supervisor.spawning import RUN_VARIABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_ROUNDS_TO_STOP = 50
+_ROUNDS = 5
+"""Looks for newcomers while a signal is sent: a step may fork faster than it is stopped."""
+
+
+class Process:
+    """One line of /proc/PID/stat, as far as it says who this is."""
+
+    __slots__ = ("group", "name", "parent", "pid", "session", "start", "state")
+
+    def __init__(self, pid: int, stat: bytes) -> None:
+        """Raises ValueError and IndexError where it is no such line."""
+        end = stat.rindex(b")")
+        fields = stat[end + 2 :].split(None, 20)
+        self.pid = pid
+        self.name = stat[stat.index(b"(") + 1 : end].decode("utf-8", "replace")
+        self.state = fields[0].decode()
+        self.parent = int(fields[1])
+        self.group = int(fields[2])
+        self.session = int(fields[3])
+        self.start = int(fields[19])
+
+    @property
+    def living(self) -> bool:
+        """A zombie counts as ended (rule 19)."""
+        return self.state not in "ZXx"
+
+
+def look(pid: int) -> Process | None:
+    """One process, or None where there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return Process(pid, file.read())
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def everyone() -> dict[int, Process]:
+    """All processes that can be seen."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            process = look(int(name))
+            if process is not None:
+                found[process.pid] = process
+    return found
+
+
+def elders(ancestor: int, processes: Mapping[int, Process]) -> dict[int, int]:
+    """Every descendant of a process, with which of its children it descends from (or is)."""
+    found: dict[int, int] = {}
+    for pid in processes:
+        path: list[int] = []
+        at = pid
+        while at not in found and at != ancestor and at in processes and at not in path:
+            path.append(at)
+            at = processes[at].parent
+        if at == ancestor and path:
+            elder = path[-1]
+        elif at in found:
+            elder = found[at]
+        else:
+            continue
+        for member in path:
+            found[member] = elder
+    return found
+
+
+class Census:
+    """The processes of the runs of one supervisor (`root`), by what its tables say of them.
+
+    `leaders`: pid of each living leader to its run. `sessions`: session to run, also of ended leaders.
+    `marks`: mark to run. `knows` says whether a run's id, as found in an environment, is one of ours.
+    """
+
+    def __init__(
+        self,
+        root: int,
+        leaders: Mapping[int, str],
+        sessions: Mapping[int, str],
+        marks: Mapping[int, str],
+        knows: Callable[[str], bool],
+    ) -> None:
+        """Looks once, now."""
+        self._leaders, self._sessions, self._marks, self._knows = leaders, sessions, marks, knows
+        self._processes = everyone()
+        self.members: dict[str, list[Process]] = {}
+        """The living processes of each run."""
+        self.strangers: list[Process] = []
+        """Living descendants that no evidence gives to a run."""
+        self._place(elders(root, self._processes))
+
+    def _place(self, elder_of: Mapping[int, int]) -> None:
+        families: dict[int, list[Process]] = {}
+        for pid, elder in elder_of.items():
+            families.setdefault(elder, []).append(self._processes[pid])
+        for elder, family in families.items():
+            living = [process for process in family if process.living]
+            run_id = self._run_of_family(self._processes[elder], living)
+            if run_id is None:
+                self.strangers += living
+            elif living:
+                self.members.setdefault(run_id, []).extend(living)
+
+    def _run_of_family(self, elder: Process, family: list[Process]) -> str | None:
+        """The eldest decides; where nothing is known of it (a zombie, say), any of its descendants."""
+        if elder.pid in self._leaders:
+            return self._leaders[elder.pid]
+        for process in [elder, *family]:
+            found = self._sessions.get(process.session) or self._run_in_environment(process)
+            found = found or self._marks.get(mark_of(process.pid))
+            if found is not None:
+                return found
+        return None
+
+    def _run_in_environment(self, process: Process) -> str | None:
+        run_id = run_in_environment(process.pid)
+        return run_id if run_id is not None and self._knows(run_id) else None
+
+
+def run_in_environment(pid: int) -> str | None:
+    """The run's id that a process was started with, if it still shows one."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            environment = b"\0" + file.read(1 << 22)
+    except OSError:
+        return None
+    _, found, rest = environment.partition(f"\0{RUN_VARIABLE}=".encode())
+    return rest.partition(b"\0")[0].decode("utf-8", "replace") if found else None
+
+
+def mark_of(pid: int) -> int:
+    """A process's soft RLIMIT_MSGQUEUE, -1 where it cannot be read or is unlimited.
+
+    From /proc, since prlimit(2) fails across users (rule 20).
+    """
+    try:
+        with open(f"/proc/{pid}/limits", "rb", buffering=0) as file:
+            _, _, rest = file.read().partition(b"Max msgqueue size")
+        return int(rest.split(None, 1)[0])
+    except (OSError, ValueError, IndexError):
+        return -1
+
+
+def send_signal(process: Process, number: int, parent: int = 0) -> bool:
+    """Send a signal to exactly this process; False where it is gone, or is not ours to signal.
+
+    A child of ours (`parent`) that we did not reap cannot have been replaced; of any other, a descriptor is
+    taken first and its start time compared then.
+    """
+    try:
+        if parent and process.parent == parent:
+            os.kill(process.pid, number)
+            return True
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:
+        return False
+    try:
+        now = look(process.pid)
+        if now is None or now.start != process.start:
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def signal_all(members: Callable[[], list[Process]], number: int, parent: int = 0) -> int:
+    """Send a signal to every process that `members` finds, again for newcomers; how many got it.
+
+    To be killed, all are stopped first, so that none can fork away meanwhile; what is asked to end is
+    woken, should it have been stopped.
+    """
+    if number == signal.SIGKILL:
+        _each_once(members, signal.SIGSTOP, parent, _ROUNDS_TO_STOP)
+    got = _each_once(members, number, parent, _ROUNDS)
+    if number == signal.SIGTERM:
+        for process in members():
+            if process.state in "Tt":
+                send_signal(process, signal.SIGCONT, parent)
+    return got
+
+
+def _each_once(members: Callable[[], list[Process]], number: int, parent: int, rounds: int) -> int:
+    seen: set[tuple[int, int]] = set()
+    got = 0
+    for _ in range(rounds):
+        fresh = [process for process in members() if (process.pid, process.start) not in seen]
+        if not fresh:
+            break
+        for process in fresh:
+            seen.add((process.pid, process.start))
+            got += send_signal(process, number, parent)
+    return got
+
+
+def identity_of_machine() -> dict[str, str]:
+    """What a pid and a start time are unique in: boot, pid namespace, and its first process (rule 18)."""
+    first = look(1)
+    found = {"init": str(first.start) if first else "", "boot": "", "namespace": ""}
+    with contextlib.suppress(OSError):
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            found["boot"] = file.read().strip()
+        found["namespace"] = os.readlink("/proc/self/ns/pid")
+    return found

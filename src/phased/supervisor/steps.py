@@ -1,0 +1,307 @@
+"""The runs of one supervisor, from the asking to the acknowledgement. Decides nothing.
+
+Knows the journal, spawning, outputs and the census. Must not know connections: what is to be told is left
+in `events`, and the loop tells it after `write`. The order of each run's life (rule 1): its log is opened,
+`starting` is written, it is spawned, `started` is written, then it is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+
+from phased.supervisor.census import Census, look, signal_all
+from phased.supervisor.output import Output, open_pipe
+from phased.supervisor.spawning import NotStartable, Spawner, is_long, script_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from phased.supervisor.actions import Actions
+    from phased.supervisor.census import Process
+    from phased.supervisor.journal import Journal
+
+    Event = list[Any]
+
+_BUNCH = 16
+"""Spawns between two writes to the journal."""
+_YOUTH = 0.05
+"""Seconds after which a run that still lives has its start time read."""
+
+
+class Run:
+    """One attempt of a step; `history` is all that there is to tell of it."""
+
+    __slots__ = ("history", "id", "log", "output", "pid", "scripted")
+
+    def __init__(self, run_id: str, log: str) -> None:
+        """It is about to be started."""
+        self.id = run_id
+        self.log = log
+        self.pid = 0
+        self.scripted = False
+        self.output: Output | None = None
+        self.history: list[Event] = []
+
+
+class Steps:
+    """All runs. The loop calls `pump` when a watched pipe can be read, and `reap` when a child has ended."""
+
+    def __init__(
+        self, actions: Actions, journal: Journal, watch: Callable[[int], None], unwatch: Callable[[int], None]
+    ) -> None:
+        """None yet. `watch` and `unwatch` take the reading end of a pipe."""
+        self._watch, self._unwatch = watch, unwatch
+        self._actions = actions
+        self._journal = journal
+        self.spawner = Spawner(actions)
+        self.waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
+        """Asked for, not begun: lost with the connection that asked, and nobody is told."""
+        self.events: list[Event] = []
+        self.handed: list[int] = []
+        """Copies of reading ends that go beside `events`, one for each that says so."""
+        self.childless = True
+        self.carried: set[str] = set()
+        """Runs of which only the output is here."""
+        self._runs: dict[str, Run] = {}
+        self._past: dict[str, list[Event]] = {}
+        self._leaders: dict[int, Run] = {}
+        self._sessions: dict[int, str] = {}
+        self._outputs: dict[int, Run] = {}
+        self._young: deque[tuple[float, Run]] = deque()
+
+    # ---- starting --------------------------------------------------------------------------------
+
+    def ask(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
+        """Runs to be started, by id. One that is known is answered with what is known (rule 3)."""
+        for run_id, request in requests.items():
+            known = self.history(run_id)
+            if known is None:
+                self.waiting.append((run_id, request))
+            else:
+                self.events += known
+
+    def history(self, run_id: str) -> list[Event] | None:
+        """What is known of a run, None where it never was."""
+        run = self._runs.get(run_id)
+        return run.history if run is not None else self._past.get(run_id)
+
+    def begin_some(self) -> None:
+        """Start the next bunch of what waits."""
+        bunch: list[tuple[Run, Mapping[str, Any], int, int]] = []
+        while self.waiting and len(bunch) < _BUNCH:
+            run_id, request = self.waiting.popleft()
+            if run_id not in self._runs and run_id not in self._past:
+                self._prepare(run_id, request, bunch)
+        if not bunch:
+            return
+        self.write()
+        self.spawner.begin()
+        for run, request, log, position in bunch:
+            self._spawn(run, request, log, position)
+        self.spawner.end()
+
+    def _prepare(
+        self, run_id: str, request: Mapping[str, Any], bunch: list[tuple[Run, Mapping[str, Any], int, int]]
+    ) -> None:
+        run = self._runs[run_id] = Run(run_id, request["log"])
+        if not self._journal.has_room():
+            self._refuse(
+                run, f"the state directory cannot be written to: {self._journal.full or 'no space left'}"
+            )
+            return
+        try:
+            log, position = self._actions.open_log(run.log)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self._refuse(run, f"its log {run.log} cannot be opened: {reason}")
+            return
+        self._journal.record("starting", self._actions.wall(), run_id, run.log)
+        bunch.append((run, request, log, position))
+
+    def _spawn(self, run: Run, request: Mapping[str, Any], log: int, position: int) -> None:
+        try:
+            pipe, theirs = open_pipe()
+        except OSError as error:
+            os.close(log)
+            self._refuse(run, f"no pipe for its output: {error.strerror}")
+            return
+        before = self._actions.boot()
+        try:
+            run.pid = self.spawner.start(run.id, request, request["environment"], theirs)
+        except NotStartable as error:
+            os.close(pipe)
+            os.close(log)
+            self._refuse(run, str(error))
+            return
+        finally:
+            os.close(theirs)
+        run.scripted = is_long(request["command"])
+        self._started(run, Output(pipe, log, position, self._actions), before)
+
+    def _started(self, run: Run, output: Output, before: float) -> None:
+        after, at = self._actions.boot(), self._actions.wall()
+        self.childless = False
+        run.output = output
+        self._leaders[run.pid] = run
+        self._sessions[run.pid] = run.id
+        self._outputs[output.pipe] = run
+        self._young.append((after + _YOUTH, run))
+        mark = self.spawner.marks.current
+        self._journal.record("started", at, run.id, run.pid, before, after, mark)
+        run.history.append(["started", run.id, at, run.pid])
+        self.events.append(["started", run.id, at, run.pid, 1])
+        self.handed.append(output.pipe)
+        self._watch(output.pipe)
+
+    def _refuse(self, run: Run, reason: str) -> None:
+        at = self._actions.wall()
+        self._journal.record("refused", at, run.id, reason)
+        self._tell(run, ["refused", run.id, at, reason])
+
+    def _tell(self, run: Run, event: Event) -> None:
+        run.history.append(event)
+        self.events.append(event)
+
+    # ---- output and identity ---------------------------------------------------------------------
+
+    def pump(self, pipe: int) -> None:
+        """There is output in this pipe, or its end."""
+        run = self._outputs.get(pipe)
+        if run is None or run.output is None:
+            return
+        run.output.pump()
+        if run.output.ended:
+            self._close_output(run)
+            self.carried.discard(run.id)
+            if self._leaders.get(run.pid) is not run:
+                self._journal.record("closed", self._actions.wall(), run.id)
+                self.events.append(["closed", run.id])
+
+    def carry(self, run_id: str, log: str, pipe: int) -> None:
+        """Go on with the output of a run that another supervisor, which is dead, has started."""
+        run = Run(run_id, log)
+        try:
+            descriptor, position = self._actions.open_log(log)
+        except OSError:
+            os.close(pipe)
+            return
+        run.output = Output(pipe, descriptor, position, self._actions)
+        self._outputs[pipe] = run
+        self.carried.add(run_id)
+        self._watch(pipe)
+
+    def _close_output(self, run: Run) -> None:
+        output = run.output
+        if output is not None:
+            self._unwatch(output.pipe)
+            del self._outputs[output.pipe]
+            output.close()
+            run.output = None
+
+    def identify(self) -> None:
+        """Read the start time of runs that have come of age; most have ended by then."""
+        if not self._young:
+            return
+        now = self._actions.boot()
+        while self._young and self._young[0][0] <= now:
+            _, run = self._young.popleft()
+            if self._leaders.get(run.pid) is run:
+                process = look(run.pid)
+                if process is not None:
+                    self._journal.record("identity", self._actions.wall(), run.id, run.pid, process.start)
+
+    def patience(self) -> float | None:
+        """Seconds until `identify` has something to do; None where nobody is young."""
+        return max(self._young[0][0] - self._actions.boot(), 0.0) if self._young else None
+
+    # ---- ending ----------------------------------------------------------------------------------
+
+    def reap(self) -> None:
+        """Take the status of every child that has ended: leaders, and orphans that came to us."""
+        while True:
+            try:
+                pid, status = self._actions.reap()
+            except ChildProcessError:
+                self.childless = True
+                return
+            if pid == 0:
+                return
+            run = self._leaders.pop(pid, None)
+            if run is not None:
+                self._exited(run, status)
+
+    def _exited(self, run: Run, status: int) -> None:
+        note = None
+        if run.output is not None:
+            run.output.drain()
+            note = run.output.note
+            if run.output.ended:
+                self._close_output(run)
+        if run.scripted:
+            with contextlib.suppress(OSError):
+                os.unlink(script_path(run.log))
+        at = self._actions.wall()
+        self._journal.record("exited", at, run.id, status, note)
+        self._tell(run, ["exited", run.id, at, status, note, int(run.output is not None)])
+
+    def acknowledge(self, run_ids: Iterable[str]) -> None:
+        """These results are kept elsewhere now; that they were here is still known (rule 3)."""
+        done = []
+        for run_id in run_ids:
+            run = self._runs.get(run_id)
+            if run is not None and run.history and run.history[-1][0] != "started":
+                self._past[run_id] = self._runs.pop(run_id).history[-1:]
+                done.append(run_id)
+        if done:
+            self._journal.record("acknowledged", self._actions.wall(), done)
+
+    def write(self) -> None:
+        """Put into the journal what has happened; only then may it be told."""
+        self._journal.write()
+
+    # ---- who there is ----------------------------------------------------------------------------
+
+    def unacknowledged(self) -> dict[str, list[Event]]:
+        """Every run that runs, or whose end nobody has acknowledged, with its history."""
+        return {run_id: run.history for run_id, run in self._runs.items() if run.history}
+
+    def open_outputs(self) -> list[tuple[str, int]]:
+        """Runs whose output still comes, with the reading end."""
+        return [(run.id, pipe) for pipe, run in self._outputs.items()]
+
+    def members(self, run_id: str) -> list[Process]:
+        """The living processes of one run."""
+        return [] if self.childless else self._census().members.get(run_id, [])
+
+    def leader(self, run_id: str) -> int:
+        """The pid of a run's leader while it lives, else 0."""
+        run = self._runs.get(run_id)
+        return run.pid if run is not None and self._leaders.get(run.pid) is run else 0
+
+    def leftovers(self) -> dict[str, list[Process]]:
+        """Living processes of runs whose leader has ended; costs nothing where there is no child."""
+        if self.childless:
+            self._sessions.clear()
+            return {}
+        living = {run.id for run in self._leaders.values()}
+        found = self._census().members
+        self._forget_sessions(living | found.keys())
+        return {run_id: members for run_id, members in found.items() if run_id not in living}
+
+    def signal(self, run_id: str, number: int) -> int:
+        """Send a signal to every process of a run; how many there were."""
+        return signal_all(lambda: self.members(run_id), number, os.getpid())
+
+    def _census(self) -> Census:
+        leaders = {pid: run.id for pid, run in self._leaders.items()}
+        return Census(os.getpid(), leaders, self._sessions, self.spawner.marks.runs, self._knows)
+
+    def _knows(self, run_id: str) -> bool:
+        return run_id in self._runs or run_id in self._past
+
+    def _forget_sessions(self, living: set[str]) -> None:
+        self._sessions = {pid: run_id for pid, run_id in self._sessions.items() if run_id in living}
