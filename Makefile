@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || '$(PYTHON)' -m venv $(VENV) || { \
 	  echo "cannot create $(VENV); Debian and Ubuntu need: apt install python3-venv" >&2; exit 1; }
 	@echo "installing into $(VENV) (about a minute, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10 -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
 demo: setup ## run the example file in the foreground, in a throwaway directory

@@ -50,6 +50,9 @@ CLI_ALSO: Final = frozenset({"core.planner", "core.specs", "core.phases", "core.
 CLI_INSIDE_FUNCTIONS: Final = frozenset({"daemon", "foreground", "logs", "observability", "engine.view"})
 """The composition root, and what a verb needs beside it once it runs; never while the CLI is imported."""
 
+SUPERVISOR_OF_BOTH_ENDS: Final = frozenset({"census", "channel", "client", "generation", "journal", "system"})
+"""What the supervisor's process and its client share; how it starts and ends steps is its own affair."""
+
 ONLY_IN: Final[Mapping[str, tuple[str, ...]]] = {
     "networkx": ("core.planner",),
     "psutil": ("runners", "observability"),
@@ -164,8 +167,11 @@ def _own(module: Module, target: str, one: Import) -> Iterator[tuple[int, str]]:
         return
     if part not in MAY_IMPORT.get(module.part, frozenset()):
         yield one.line, f"{module.part} must not import {target} ({one.where.value})"
-    elif part == "supervisor" and module.part == "runners" and not target.startswith("supervisor.client"):
-        yield one.line, f"runners must not import {target}: of the supervisor they see its client"
+    elif part == "supervisor" and target.rpartition(".")[2] not in SUPERVISOR_OF_BOTH_ENDS:
+        yield (
+            one.line,
+            f"{module.part} must not import {target}: of the supervisor they see its client's side",
+        )
 
 
 def _cli_may(target: str, where: Where) -> bool:
@@ -185,15 +191,22 @@ def _foreign(module: Module, top: str, one: Import) -> Iterator[tuple[int, str]]
 
 
 def _reads(module: Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(module.tree):
-        if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
-            continue
-        owner, name = node.value.id, node.attr
+    for line, owner, name in _names_taken(module.tree):
         if owner == "os" and name in {"environ", "environb", "getenv"}:
             if not any(_within(module.name, one) for one in READS_ENVIRONMENT):
-                yield node.lineno, f"{module.name} must not read os.{name}: settings does"
+                yield line, f"{module.name} must not read os.{name}: settings does"
         elif (owner, name) in CLOCKS and not any(_within(module.name, one) for one in READS_CLOCK):
-            yield node.lineno, f"{module.name} must not read {owner}.{name}: ask the clock's port"
+            yield line, f"{module.name} must not read {owner}.{name}: ask the clock's port"
+
+
+def _names_taken(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
+    """Each `owner.name` of the text, and each `from owner import name`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id=owner), attr=name):
+                yield node.lineno, owner, name
+            case ast.ImportFrom(module=str(owner), names=names, level=0):
+                yield from ((node.lineno, owner, alias.name) for alias in names)
 
 
 def _within(name: str, prefix: str) -> bool:

@@ -39,7 +39,9 @@ def test_without_any_source_every_value_is_the_default() -> None:
 
 def test_a_later_source_wins(tmp_path: Path) -> None:
     """Default < file < environment < flag."""
-    file = write(tmp_path / "phased.toml", '[run]\nmax_parallel = 1\nstop_timeout = "2s"\nshell = "/bin/sh"\n')
+    file = write(
+        tmp_path / "phased.toml", '[run]\nmax_parallel = 1\nstop_timeout = "2s"\nshell = "/bin/sh"\n'
+    )
     environ = {"PHASED_RUN_MAX_PARALLEL": "2", "PHASED_RUN_SHELL": "/bin/ash"}
     found = load(file, environ=environ, flags={"run.max_parallel": (3, "--max-parallel")})
     assert (found.run.max_parallel, found.origin("run.max_parallel")) == (3, "flag --max-parallel")
@@ -161,7 +163,17 @@ def test_color() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "seconds"),
-    [("30s", 30), ("10m", 600), ("1h30m", 5400), ("1.5s", 1.5), ("200ms", 0.2), ("2d", 172800), ("7", 7), (7, 7), (0.5, 0.5)],
+    [
+        ("30s", 30),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("1.5s", 1.5),
+        ("200ms", 0.2),
+        ("2d", 172800),
+        ("7", 7),
+        (7, 7),
+        (0.5, 0.5),
+    ],
 )
 def test_durations(raw: object, seconds: float) -> None:
     assert duration(raw) == pytest.approx(seconds)

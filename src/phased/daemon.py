@@ -19,7 +19,7 @@ from phased.errors import FileUnreadable, StateDirectoryHeld
 
 if TYPE_CHECKING:
     from phased.core.specs import Catalog
-    from phased.engine.engine import Engine, Origin
+    from phased.engine.engine import Engine, Limits, Origin
     from phased.foreground.holder import Guests
     from phased.foreground.wire import Request
     from phased.foreground.work import EngineWork, Work
@@ -93,7 +93,7 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
 
     Raises StateDirectoryHeld where another process works there, StoreError, FileUnreadable, RunnerError.
     """
-    from phased.engine.engine import Engine, Limits  # noqa: PLC0415 - see the module's opening
+    from phased.engine.engine import Engine  # noqa: PLC0415 - see the module's opening
     from phased.engine.recovery import recover  # noqa: PLC0415 - the same
     from phased.runners.process import ProcessRunner  # noqa: PLC0415 - the same
     from phased.settings import base_environment  # noqa: PLC0415 - the same
@@ -102,7 +102,7 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
     clock = SystemClock()
     state = state_directory(settings)
     state.create()
-    limits = Limits(settings.run.max_parallel, settings.run.stop_timeout)
+    limits = _limits(settings)
     with state.hold() as hold:
         synchronous = "full" if settings.store.synchronous == "full" else "normal"
         store = SqliteStore.open(state.database, synchronous=synchronous)  # type: ignore[arg-type] # one of its two
@@ -110,22 +110,35 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
             async with ProcessRunner(
                 state.path, base_environment(), settings.run.shell or None, clock
             ) as runner:
-                recovered = await recover(store, runner, clock, settings.run.stop_timeout)
+                recovered = await recover(store, runner, clock, limits.stop_timeout, limits.kill_timeout)
                 async with Engine(store, runner, clock, workspace, state.log_path, limits) as engine:
                     yield Opened(engine, recovered, state, settings, hold)
         finally:
             await store.close()
 
 
+def _limits(settings: Settings) -> Limits:
+    from phased.core.service_policy import ServiceLimits  # noqa: PLC0415 - see the module's opening
+    from phased.engine.engine import Limits  # noqa: PLC0415 - the same
+
+    run, services = settings.run, settings.services
+    of_services = ServiceLimits(
+        stop_timeout=services.stop_timeout,
+        stop_command_timeout=services.stop_command_timeout,
+        kill_timeout=run.kill_timeout,
+    )
+    return Limits(run.max_parallel, run.stop_timeout, run.kill_timeout, of_services)
+
+
 @asynccontextmanager
 async def dry_work(settings: Settings, order: Order) -> AsyncIterator[EngineWork]:
     """What is ordered, over a runner that starts nothing and a store that forgets; leaves no trace."""
-    from phased.engine.engine import Engine, Limits  # noqa: PLC0415 - see the module's opening
+    from phased.engine.engine import Engine  # noqa: PLC0415 - see the module's opening
     from phased.runners.dry import DryRunner  # noqa: PLC0415 - the same
     from phased.store.memory import MemoryStore  # noqa: PLC0415 - the same
 
     clock = SystemClock()
-    limits = Limits(settings.run.max_parallel, settings.run.stop_timeout)
+    limits = _limits(settings)
     async with Engine(MemoryStore(), DryRunner(clock), clock, order.workspace, no_log, limits) as engine:
         yield await _fire(engine, order, origin(order.started_by, ""), settings)
 

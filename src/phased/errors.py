@@ -18,6 +18,7 @@ Every message begins with "cannot ...", names the thing and says what to do. Fac
     ├── StateDirectoryHeld     another phased works on this state directory
     ├── RunnerError            a step cannot be started
     │   └── SupervisorLost
+    ├── OutputRefused          an output that a step cannot set
     ├── NotFound               an execution, step or log that does not exist
     └── Unsupported            something a later version will do
 """
@@ -129,6 +130,10 @@ class RunnerError(PhasedError):
 
 class SupervisorLost(RunnerError):
     """The process that is the parent of all steps is gone or silent."""
+
+
+class OutputRefused(PhasedError):
+    """A step cannot set an output: its name or size is not allowed, or another one would hide it."""
 
 
 class NotFound(PhasedError):

@@ -34,7 +34,7 @@ class _LazyLogger:
 
     def _emit(self, level: str, event: str, facts: dict[str, object]) -> None:
         if _LEVELS[level] >= _LEVELS[_chosen["level"]]:
-            getattr(_structlog().get_logger(logger=self._name), level)(event, **facts)
+            getattr(_structlog().get_logger(component=self._name), level)(event, **facts)
 
     def info(self, event: str, **facts: object) -> None:
         self._emit("info", event, facts)
@@ -71,7 +71,7 @@ def _structlog() -> Any:  # noqa: ANN401 - a module
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 last,
             ],
-            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+            logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         )
         _chosen["ready"] = True
     return structlog

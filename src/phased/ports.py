@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from phased.contract.definitions import ServiceDefinition
 from phased.contract.execution import TaskExecutionSpec
 from phased.core.policy import ExecutionPolicy
+from phased.core.service_status import ServiceChange
 from phased.core.status import StatusChange, StepStatus
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "RunRequest",
     "RunStarted",
     "Runner",
+    "ServiceChange",
+    "ServiceRecord",
     "StatusChange",
     "StepStatus",
     "Store",
@@ -55,6 +59,8 @@ class ExecutionRecord:
     """Id to name of every secret that its steps mount."""
     boot_id: str = ""
     """The boot of the machine in which it was created; deadlines of its steps belong to that boot."""
+    workspace: str = ""
+    """The directory that its commands run in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,31 @@ class StoredExecution:
 
     record: ExecutionRecord
     status: StatusChange
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """A service as it is kept: how it is defined, how what runs was defined, and its newest status."""
+
+    id: str
+    environment_id: str
+    reference: str
+    workspace: str
+    """The directory that its commands run in."""
+    definition: ServiceDefinition
+    """What its next start uses."""
+    running: ServiceDefinition
+    """What its last start used."""
+    created_at: int
+    creator_id: str
+    creator_principal: str
+    boot_id: str
+    """The boot of the machine in which this was saved; its deadlines belong to that boot."""
+    spec_version: int
+    """Grows with each change of what the API calls its spec: commands, desired phase, session."""
+    status: ServiceChange
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Variables that who started it handed over: outputs of what it depends on."""
 
 
 class Store(Protocol):
@@ -86,6 +117,18 @@ class Store(Protocol):
     async def find(self, prefix: str) -> list[StoredExecution]:
         """The executions whose id begins with `prefix` (hex digits and hyphens), at most ten."""
 
+    async def save_services(self, services: Sequence[ServiceRecord]) -> None:
+        """Save services, new ones (`expected_version` 0) and known ones; all or none.
+
+        Raises StaleVersion where `expected_version` is not the version that is stored.
+        """
+
+    async def list_services(self, environment_id: str | None = None) -> list[ServiceRecord]:
+        """The services of an environment, or all, in the order in which they were first saved."""
+
+    async def remove_services(self, service_ids: Sequence[str]) -> None:
+        """Forget services; those that are not there are no error."""
+
     async def list(
         self, *, reference: str | None = None, unfinished: bool = False, limit: int = 100, offset: int = 0
     ) -> list[StoredExecution]:
@@ -106,6 +149,8 @@ class RunRequest:
     directory: str
     log: str
     """Where its output goes; the folder exists. Appended to."""
+    lasting: bool = False
+    """It is a service's command: expected to go on until it is ended."""
 
 
 @dataclass(frozen=True, slots=True)

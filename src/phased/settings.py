@@ -82,6 +82,21 @@ class RunSettings:
         "How long the processes of a step have to end after SIGTERM, before they are killed.",
         least=0,
     )
+    kill_timeout: float = setting(
+        10.0, "How long SIGKILL has to end what is left, before that is given up and said.", least=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """How services end."""
+
+    stop_timeout: float = setting(
+        120.0, "How long a service without a stop command has to end after SIGTERM, before it is killed.", least=0
+    )
+    stop_command_timeout: float = setting(
+        120.0, "How long a stop command may take, before it and its service are killed.", least=0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,7 @@ class Settings:
 
     paths: PathSettings = PathSettings()
     run: RunSettings = RunSettings()
+    services: ServiceSettings = ServiceSettings()
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
     history: HistorySettings = HistorySettings()

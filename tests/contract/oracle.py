@@ -33,14 +33,20 @@ _SCALARS = {
     "google.protobuf.Timestamp": "2026-01-31T10:00:00Z",
     "google.protobuf.Duration": "1800s",
 }
-_WRONG = {
+_WRONG: dict[str, tuple[Any, ...]] = {
     "string": (1, True, [], {}),
     "bool": ("true", 1, []),
     "int32": ("x", 1.5, True, []),
     "uint32": ("x", 1.5, -1, 2**32),
     "uint64": ("x", -1, 2**64, True),
     "bytes": ("?", 1, []),
-    "google.protobuf.Timestamp": ("yesterday", "2026-01-31", "2026-02-31T10:00:00Z", "2026-01-31T10:00:00", 1),
+    "google.protobuf.Timestamp": (
+        "yesterday",
+        "2026-01-31",
+        "2026-02-31T10:00:00Z",
+        "2026-01-31T10:00:00",
+        1,
+    ),
     "google.protobuf.Duration": ("1m", "1", 1, "s", "315576000001s"),
 }
 
@@ -152,7 +158,11 @@ class Oracle:
             yield from _TEXTS
             lengths = [int(text[key]) for key in ("min_len", "max_len") if key in text]
             yield from (
-                letter * n for size in lengths for n in (size - 1, size, size + 1) for letter in "aé" if n >= 0
+                letter * n
+                for size in lengths
+                for n in (size - 1, size, size + 1)
+                for letter in "aé"
+                if n >= 0
             )
             yield from ("a" * size for size in (80, 81, 128, 129, 255, 256, 257, 4096, 4097, 10240, 10241))
         elif kind in ("int32", "uint32"):
@@ -180,15 +190,15 @@ class Oracle:
             return _valid_text(rules, value)
         if kind in ("int32", "uint32"):
             low, high = _bounds(kind, rules)
-            return low <= value <= high
+            return bool(low <= value <= high)
         if kind == "google.protobuf.Duration":
             return _valid_duration(rules, float(value.removesuffix("s")))
         if kind == "bytes":
             size = len(value.rstrip("=")) * 3 // 4
-            return size == int(rules.get("bytes", {}).get("len", size))
+            return bool(size == int(rules.get("bytes", {}).get("len", size)))
         if kind in self.enums:
             number = value if isinstance(value, int) else self.enums[kind].index(value)
-            return number not in rules.get("enum", {}).get("not_in", ())
+            return bool(number not in rules.get("enum", {}).get("not_in", ()))
         return True
 
     def _presence(self, field: Field) -> bool:

@@ -10,7 +10,9 @@ from typing import Any
 from tests.shared import SHARED
 
 _CLASS = re.compile(r"class (\w+):")
-_FIELD = re.compile(r"([a-z_]+): ((?:Optional\[)?(?:str|bool|int|object|datetime|(?:List|Dict)\[.*\]|[A-Z]\w*)\]?)")
+_FIELD = re.compile(
+    r"([a-z_]+): ((?:Optional\[)?(?:str|bool|int|object|datetime|(?:List|Dict)\[.*\]|[A-Z]\w*)\]?)"
+)
 _CONSTRAINT = re.compile(r"(minLength|maxLength|format)(\S+)")
 _VALUE = re.compile(r'"(\w+)"')
 

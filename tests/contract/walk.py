@@ -88,7 +88,9 @@ def _about_messages(source: dict[str, Any]) -> Iterator[str]:
         fields = {field.proto_name: field for field in wire_fields(kind)}
         expected = whole.get("fields", {})
         yield from (f"{name}.{missing}: no field" for missing in expected.keys() - fields.keys())
-        yield from (f"{name}.{extra}: a field that no source has" for extra in fields.keys() - expected.keys())
+        yield from (
+            f"{name}.{extra}: a field that no source has" for extra in fields.keys() - expected.keys()
+        )
         for field_name in expected.keys() & fields.keys():
             yield from about_field(f"{name}.{field_name}", fields[field_name], expected[field_name])
         if set(whole.get("oneofs", ())) != {field.oneof for field in fields.values()} - {None}:
@@ -96,6 +98,7 @@ def _about_messages(source: dict[str, Any]) -> Iterator[str]:
 
 
 def about_field(name: str, field: WireField, expected: dict[str, Any]) -> Iterator[str]:
+    """Each fact of a field that is not what the source says."""
     kind = f"map<string, {field.type}>" if field.label == "map" else field.type
     here = {
         "number": field.number,
@@ -112,7 +115,9 @@ def about_field(name: str, field: WireField, expected: dict[str, Any]) -> Iterat
 
 def _about_enums(source: dict[str, Any], shared: SharedModels) -> Iterator[str]:
     known = enums()
-    expected = {name.removeprefix(PACKAGE).replace(".", ""): values for name, values in source["enums"].items()}
+    expected = {
+        name.removeprefix(PACKAGE).replace(".", ""): values for name, values in source["enums"].items()
+    }
     for name in expected.keys() - known.keys():
         yield f"{name}: no enum"
     for name, kind in known.items():
@@ -129,7 +134,9 @@ def _about_enums(source: dict[str, Any], shared: SharedModels) -> Iterator[str]:
         tuple(value for value in _values(kind) if value not in names.NEWER_VALUES.get(name, ()))
         for name, kind in known.items()
     }
-    yield from (f"{values[0]}: no enum with these values" for values in shared.literals if values not in every)
+    yield from (
+        f"{values[0]}: no enum with these values" for values in shared.literals if values not in every
+    )
 
 
 def _about_models(shared: SharedModels) -> Iterator[str]:
@@ -179,9 +186,9 @@ def _about_shared(where: str, holder: type[Message], field: WireField, line: Sha
     plain = plain.removesuffix("]") if line.type.startswith("Optional[") else plain
     if plain != _python_type(field):
         yield f"{where}: the type is {_python_type(field)}, not {plain}"
-    if line.values and field.model is not None and issubclass(field.model, Name):
-        if line.values != _values(field.model):
-            yield f"{where}: other values"
+    named = field.model if field.model is not None and issubclass(field.model, Name) else None
+    if line.values and named is not None and line.values != _values(named):
+        yield f"{where}: other values"
     for rule, text in line.constraints.items():
         yield from _about_constraint(where, holder, field, rule, text)
 

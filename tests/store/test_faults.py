@@ -348,3 +348,39 @@ def test_the_kind_follows_the_primary_code(tmp_path: Path, code: int, kind: type
     error = sqlite3.OperationalError("something")
     error.sqlite_errorcode = code
     assert type(failures.store_error(error, tmp_path / "state.db", "read")) is kind
+
+
+async def test_what_must_survive_a_loss_of_power_is_synchronised(tmp_path: Path) -> None:
+    """For that transaction alone; an error in it changes nothing of that."""
+    store = SqliteStore.open(tmp_path / "state.db")
+    try:
+        level = store._connection.execute
+        with store._transaction(durable=True):
+            assert level("PRAGMA synchronous").fetchone() == (2,)
+        with pytest.raises(StoreError), store._transaction(durable=True):
+            level("SELECT * FROM nowhere")
+        assert level("PRAGMA synchronous").fetchone() == (1,)
+    finally:
+        await store.close()
+    full = SqliteStore.open(tmp_path / "state.db", synchronous="full")
+    try:
+        assert full._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    finally:
+        await full.close()
+
+
+async def test_no_room_is_told_where_no_disk_can_be_filled(tmp_path: Path) -> None:
+    """SQLite's own limit of pages raises what a full disk does; so this runs where nothing can be mounted."""
+    store = SqliteStore.open(tmp_path / "state.db")
+    try:
+        made = [record(str(number)) for number in range(200)]
+        await store.create([(made[0], change(made[0], 0, 1))])
+        store._connection.execute("PRAGMA max_page_count = 20")
+        with pytest.raises(StoreFull, match=r"^cannot write the state .*the disk is full"):
+            await store.create([(one, change(one, 0, 1)) for one in made[1:]])
+        assert [one.record.id for one in await store.list()] == [made[0].id]
+        store._connection.execute("PRAGMA max_page_count = 1000000")
+        await store.create([(one, change(one, 0, 1)) for one in made[1:]])
+        assert len(await store.list(limit=1000)) == 200
+    finally:
+        await store.close()

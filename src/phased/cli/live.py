@@ -113,10 +113,10 @@ class Tree:
     def _collapsed(self, number: int, rows: Sequence[_Row], phase: Phase) -> Line:
         names = ", ".join(row.label for row in rows[:_NAMED])
         more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
-        return Line(4, lambda: self._signed("  ", phase, f"group {number}: {names}{more}", style="dim"))
+        return Line(5, lambda: self._signed("  ", phase, f"group {number}: {names}{more}", style="dim"))
 
     def _open(self, tracked: Tracked, number: int, rows: Sequence[_Row], now: int) -> Iterator[Line]:
-        yield Line(3, lambda: Text(f"    group {number}", style="dim"))
+        yield Line(4, lambda: Text(f"    group {number}", style="dim"))
         brief = len(rows) > _LISTED
         counts: dict[Phase, int] = {}
         for row in rows:
@@ -126,11 +126,11 @@ class Tree:
                 yield self._step(tracked, row, now)
         if counts:
             text = ", ".join(f"{count} {word(phase)}" for phase, count in counts.items())
-            yield Line(2, lambda: Text(f"      {text}", style="dim"))
+            yield Line(3, lambda: Text(f"      {text}", style="dim"))
 
     def _step(self, tracked: Tracked, row: _Row, now: int) -> Line:
-        ranks = {Phase.FAILED: 1, Phase.RUNNING: 1, Phase.PENDING: 1}
-        return Line(ranks.get(row.phase, 3), lambda: self._step_text(tracked, row, now))
+        ranks = {Phase.FAILED: 1, Phase.RUNNING: 2, Phase.PENDING: 2}
+        return Line(ranks.get(row.phase, 4), lambda: self._step_text(tracked, row, now))
 
     def _step_text(self, tracked: Tracked, row: _Row, now: int) -> Text:
         text = self._signed("      ", row.phase, row.label)
@@ -205,13 +205,17 @@ class LiveProgress:
         self._live.stop()
         write_summary(self._outlet, self._tracked.values(), self._log_path, self._clock)
 
-    def _render(self) -> RenderableType:
-        height = self._console.height - 1
+    def draw(self) -> list[Text]:
+        """The lines of a frame as they are now, each cut to the width of the terminal."""
+        width, height = self._console.size
         with self._lock:
             foot = [Text(self._waiting, "yellow", no_wrap=True, overflow="ellipsis")] if self._waiting else []
             tracked = list(self._tracked.values())
-            lines = [*self._tree.frame(tracked, self._clock.wall(), height - len(foot)), *foot]
+            lines = [*self._tree.frame(tracked, self._clock.wall(), max(height - 1 - len(foot), 1)), *foot]
         for line in lines:
-            line.truncate(self._console.width, overflow=line.overflow or "crop")
+            line.truncate(width, overflow=line.overflow or "crop")
             line.end = "\n"
-        return Group(*lines)
+        return lines
+
+    def _render(self) -> RenderableType:
+        return Group(*self.draw())

@@ -247,7 +247,8 @@ def ending(tracked: Tracked, clock: Clock) -> str:
     """One line on how an execution ended."""
     status = tracked.newest
     lasted = took(status.started_at, status.completed_at or clock.wall())
-    text = f"{tracked.record.reference}: {word(status.phase)}" + (f" after {lasted}" if lasted else "")
+    joint = "in" if status.phase is Phase.SUCCEEDED else "after"
+    text = f"==== {tracked.record.reference} {word(status.phase)}" + (f" {joint} {lasted}" if lasted else "")
     steps = counted((step.phase for step in tracked.steps.values()), len(tracked.labels))
     why = f"; {clean(status.failure_message)}" if status.failure_message else ""
     return f"{text} ({steps}){why} [{tracked.record.id}]"

@@ -95,8 +95,8 @@ def _choose(common: Common, catalog: Catalog, references: Sequence[str], trigger
         chosen += [task for task in tasks if task not in chosen]
         if services:
             common.note(
-                f"warning: {trigger} would also start the service(s) {', '.join(services)}; "
-                "this version does not run services yet"
+                f"note: {trigger} also starts the service(s) {', '.join(services)}; "
+                "a run in the foreground starts only those that its tasks need"
             )
     elif not chosen:
         there_are = ", ".join(catalog.tasks) or "none"

@@ -15,10 +15,11 @@ from phased.cli.options import Common, common_options
 @click.command("schema", short_help="Print the JSON Schema of the automations file, for editors.")
 @common_options
 def schema(common: Common) -> int:
-    r"""Print the JSON Schema (draft 2020-12) of the automations file.
+    """Print the JSON Schema (draft 2020-12) of the automations file.
 
-    \b
-    Example, for editors that use the YAML language server:
+    Editors that use the YAML language server take it from the first line of the automations file.
+
+    Examples:
       phased schema > .ona/automations.schema.json
       # and as the first line of .ona/automations.yaml:
       # yaml-language-server: $schema=automations.schema.json

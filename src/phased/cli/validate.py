@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 @click.option("--portable", is_flag=True, help="Refuse the extensions that only phased understands.")
 @common_options
 def validate(common: Common, named: str | None, lenient: bool, portable: bool) -> int:
-    r"""Check an automations file (- for standard input; without FILE, the one of the workspace).
+    """Check an automations file (- for standard input; without FILE, the one of the workspace).
 
     Shows all errors, each with line, column, what is wrong and how to mend it. Exits with 0 where the file
     is valid, 1 where it is not, 2 where there is none or it cannot be read.
 
-    \b
     Examples:
       phased validate
       phased validate .gitpod/automations.yaml --lenient

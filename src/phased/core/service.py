@@ -443,7 +443,9 @@ class ServiceMachine:
 
     def _record(self, event: e.OutputRecorded) -> Instructions:
         merged = {**self.progress.output, **event.output}
-        self.progress = replace(self.progress, output={key: value for key, value in merged.items() if value})
+        output = {key: value for key, value in merged.items() if value}
+        if output != self.progress.output:
+            self.progress = replace(self.progress, output=output)
         return []
 
     def check(self) -> None:

@@ -27,7 +27,7 @@ class SystemClock:
 @cache
 def _boot_id() -> str:
     try:
-        with open(_BOOT_ID, encoding="ascii") as file:  # noqa: PTH123 - pathlib is not needed for one read
+        with open(_BOOT_ID, encoding="ascii") as file:
             return file.read().strip()
     except OSError:
         return ""

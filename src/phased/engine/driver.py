@@ -115,12 +115,12 @@ class Driver:
         waiting, self._waiting = self._waiting, []
         touched, todo = self._handle_all(now)
         results = self._performer.results()
-        saved = await self._save([live.machine.change(now) for live in touched if live.machine.changed])
-        self.post(await self._performer.start() if saved else self._performer.refuse(str(self.store_error)))
+        error = await self._save([live.machine.change(now) for live in touched if live.machine.changed])
+        self.post(await self._performer.start() if error is None else self._performer.refuse(str(error)))
         for live, instruction in todo:
             self._perform(live, instruction)
-        await self._performer.forget(results, saved=saved)
-        if saved:
+        await self._performer.forget(results, saved=self.store_error is None)
+        if self.store_error is None:
             for live in self._ended:
                 self._registry.remove(live)
             self._ended.clear()
@@ -160,44 +160,49 @@ class Driver:
             )
             return []
 
-    async def _save(self, changes: Sequence[StatusChange]) -> bool:
-        """Save, with what could not be saved before; tell the feed only of what is saved."""
+    async def _save(self, changes: Sequence[StatusChange]) -> StoreError | None:
+        """Save, with what could not be saved before; tell the feed only of what is saved.
+
+        The error, if not everything could be saved. What a full disk refused is tried again; a status that
+        somebody else has changed is given up, and holds up no other.
+        """
         if self._unsaved:
             for change in changes:
                 earlier = self._unsaved.get(change.execution_id)
                 self._unsaved[change.execution_id] = merge(earlier, change) if earlier else change
             changes = list(self._unsaved.values())
-        try:
-            changes = await self._save_fresh(changes)
-        except StoreError as error:
-            if self.store_error is None:
-                self._log.error("status_not_saved", reason=str(error))
-            self._unsaved = {change.execution_id: change for change in changes}
-            self.store_error = error
-            self._feed.wake()
-            return False
-        self._unsaved, self.store_error = {}, None
-        self._feed.publish(changes)
-        return True
-
-    async def _save_fresh(self, changes: Sequence[StatusChange]) -> Sequence[StatusChange]:
-        """Save; an execution that somebody else changed is left out, and holds up no other."""
-        while changes:
+        stale: StaleVersion | None = None
+        while True:
             try:
-                await self._store.save(changes)
+                if changes:
+                    await self._store.save(changes)
+                break
             except StaleVersion as error:
+                stale = error
                 self._log.error("status_stale", execution_id=error.execution_id, reason=str(error))
                 changes = [change for change in changes if change.execution_id != error.execution_id]
-            else:
-                break
-        return changes
+            except StoreError as error:
+                return self._keep(changes, error)
+        self._unsaved, self.store_error = {}, None
+        self._feed.publish(changes)
+        return stale
+
+    def _keep(self, changes: Sequence[StatusChange], error: StoreError) -> StoreError:
+        if self.store_error is None:
+            self._log.error("status_not_saved", reason=str(error))
+        self._unsaved = {change.execution_id: change for change in changes}
+        self.store_error = error
+        self._feed.wake()
+        return error
 
     def _perform(self, live: LiveExecution, instruction: i.Instruction) -> None:
         match instruction:
             case i.RemindOfTimeout():
                 self._remind(instruction.at, live, e.StepTimedOut(instruction.step_id, instruction.attempt))
             case i.RemindOfLimit():
-                self._remind(instruction.at, live, e.StepLimitReached(instruction.step_id, instruction.attempt))
+                self._remind(
+                    instruction.at, live, e.StepLimitReached(instruction.step_id, instruction.attempt)
+                )
             case i.RemindOfRetry():
                 self._remind(instruction.at, live, e.StepDue(instruction.step_id))
             case i.Finish():

@@ -5,33 +5,43 @@ Knows the driver, the performer and the ports. Must not know SQLite, processes, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
 from types import TracebackType
+from typing import Self
 from uuid import uuid4
 
 import anyio
 from anyio.abc import TaskGroup
 
+from phased.contract.execution import TaskExecutionSpec
 from phased.core import events as e
 from phased.core.execution import ExecutionMachine
+from phased.core.phases import LIVE
+from phased.core.service_policy import ServiceLimits
 from phased.core.specs import Catalog, PlannedExecution
 from phased.engine.driver import Driver
+from phased.engine.ending import Ending, Left
 from phased.engine.feed import Feed
+from phased.engine.outputs import collisions, refusal, variable
 from phased.engine.performer import Performer
 from phased.engine.registry import Firing, LiveExecution, Registry
-from phased.errors import StoreError, Unsupported
-from phased.ports import Clock, ExecutionRecord, Runner, RunProcess, Store
+from phased.engine.services.host import ServiceHost
+from phased.engine.services.live import LiveService
+from phased.errors import NotFound, OutputRefused, StoreError, Unsupported
+from phased.ports import Clock, ExecutionRecord, Runner, RunProcess, Store, StoredExecution
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What settings say: steps at a time of one execution, and seconds a stop may take."""
+    """What settings say: steps at a time of one execution, and seconds that its end may take."""
 
     max_parallel: int = 64
     stop_timeout: float = 10.0
+    kill_timeout: float = 10.0
+    """Seconds after which it is given up on what SIGKILL does not end."""
+    services: ServiceLimits = field(default_factory=ServiceLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +76,26 @@ class Engine:
         self._log_path = log_path
         self._limits = limits
         self._registry = Registry()
+        self._ending = Ending(runner, clock)
         self.feed = Feed()
         self._tasks: TaskGroup
         self._driver: Driver
+        self.services: ServiceHost
+        """All services; there once the engine is entered."""
 
-    async def __aenter__(self) -> Engine:
+    async def __aenter__(self) -> Self:
         """Begin to drive."""
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        performer = Performer(self._runner, self._registry, self._log_path, self._tasks)
-        self._driver = Driver(self._store, self.feed, performer, self._clock)
+        performer = Performer(self._runner, self._registry, self._log_path, self._tasks, self._clock)
+        self._driver = Driver(self._store, self.feed, performer, self._registry, self._clock)
         performer.post = self._driver.post
         self._performer = performer
+        self.services = ServiceHost(
+            self._store, self._runner, self._clock, self._log_path, self._limits.services, self._tasks
+        )
+        performer.need_service = self.services.need
+        self.services.connect(self._run_for_service, self.stop, self._driver.post)
         self._tasks.start_soon(self._driver.run)
         self._tasks.start_soon(self._listen)
         return self
@@ -85,14 +103,30 @@ class Engine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        """Stop driving."""
+        """Stop driving. What the body raised leaves as it is, not in a group of one."""
         self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(kind, error, trace)
+        try:
+            return await self._tasks.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:
+            if group.exceptions == (error,):
+                return False
+            raise
 
     @property
     def store_error(self) -> StoreError | None:
         """Why the newest statuses are not saved, if they are not."""
         return self._driver.store_error
+
+    def live(self, execution_id: str) -> LiveExecution | None:
+        """An execution that has not ended, or whose end is not saved yet."""
+        return self._registry.executions.get(execution_id)
+
+    @property
+    def lives(self) -> list[LiveExecution]:
+        """Every execution that has not ended, oldest first."""
+        return list(self._registry.executions.values())
+
+    # ---- starting --------------------------------------------------------------------------------
 
     async def fire(
         self,
@@ -105,56 +139,115 @@ class Engine:
     ) -> list[LiveExecution]:
         """Start one execution for each reference, as one firing: a task that several need runs once.
 
-        `workspace` is where commands run, if not in the engine's own. They are saved when this returns. Raises UnknownReference, CycleFound, Unsupported, StoreError.
+        `workspace` is where commands run, if not in the engine's own. They are saved when this returns.
+        Raises UnknownReference, CycleFound, Unsupported, StoreError.
         """
-        firing = Firing(str(uuid4()))
-        planned = [(execution_id, catalog.plan(reference, execution_id)) for reference in dict.fromkeys(references)
-                   for execution_id in [str(uuid4())]]  # fmt: skip
-        for _, plan in planned:
+        ids = {reference: str(uuid4()) for reference in references}
+        planned = {
+            execution_id: catalog.plan(reference, execution_id) for reference, execution_id in ids.items()
+        }
+        for plan in planned.values():
             _refuse_unsupported(catalog, plan)
+        directory = workspace or self._workspace
+        await self.services.define(catalog, _services_of(planned.values()), directory, origin)
+        firing = Firing(str(uuid4()))
         now = self._driver.now()
-        parallel = max_parallel or self._limits.max_parallel
-        directory = str(workspace or self._workspace)
+        created = ExecutionRecord(
+            "", catalog.environment, "", "", firing.id, origin.started_by, origin.creator_id,
+            origin.creator_principal, now.wall, TaskExecutionSpec(), boot_id=self._clock.boot_id(),
+            workspace=str(directory),
+        )  # fmt: skip
         lives = [
-            self._create(firing, plan, execution_id, catalog.environment, origin, now, parallel, directory)
-            for execution_id, plan in planned
+            self._create(firing, replace(created, id=execution_id), plan, max_parallel)
+            for execution_id, plan in planned.items()
         ]
-        await self._store.create([(live.record, live.machine.change(now)) for live in lives])
+        changes = [live.machine.change(now) for live in lives]
+        await self._store.create([(live.record, change) for live, change in zip(lives, changes, strict=True)])
         for live in lives:
             self._registry.add(live)
+        self.feed.publish(changes)
         return lives
+
+    def _create(
+        self, firing: Firing, created: ExecutionRecord, plan: PlannedExecution, max_parallel: int | None
+    ) -> LiveExecution:
+        limits = self._limits
+        policy = plan.policy(
+            max_parallel=max_parallel or limits.max_parallel,
+            stop_timeout=limits.stop_timeout,
+            kill_timeout=limits.kill_timeout,
+        )
+        record = replace(
+            created, task_id=plan.task_id, reference=plan.reference, spec=plan.spec, policy=policy,
+            secrets=plan.secrets,
+        )  # fmt: skip
+        machine = ExecutionMachine(record.id, plan.spec, policy)
+        return LiveExecution.of(record, machine, firing, record.workspace)
 
     def begin(self, lives: Sequence[LiveExecution]) -> None:
         """Let created executions start their first groups; until then a reader can subscribe to the feed."""
-        self._driver.post([(live, e.ExecutionBegun()) for live in lives])
+        self._driver.post((live, e.ExecutionBegun()) for live in lives)
 
-    def _create(
-        self,
-        firing: Firing,
-        plan: PlannedExecution,
-        execution_id: str,
-        environment: str,
-        origin: Origin,
-        now: e.Instant,
-        parallel: int,
-        workspace: str,
-    ) -> LiveExecution:
-        record = ExecutionRecord(
-            execution_id, environment, plan.task_id, plan.reference, firing.id, origin.started_by,
-            origin.creator_id, origin.creator_principal, now.wall, plan.spec,
-        )  # fmt: skip
-        policy = plan.policy(max_parallel=parallel, stop_timeout=self._limits.stop_timeout)
-        steps = {step.id or "": step for group in plan.spec.plan for step in group.steps}
-        machine = ExecutionMachine(execution_id, plan.spec, policy)
-        return LiveExecution(record, plan, machine, firing, steps, anyio.Event(), workspace)
+    def record_output(self, live: LiveExecution, step_id: str, output: Mapping[str, str]) -> None:
+        """A running step sets outputs; an empty value removes its key.
+
+        Raises NotFound where no such step runs, OutputRefused where one of them is not allowed.
+        """
+        step = live.machine.steps.get(step_id)
+        if step is None or step.state not in LIVE:
+            raise NotFound(f"cannot set an output of step {step_id}: it does not run")
+        for key, value in output.items():
+            reason = refusal(key, value)
+            if reason:
+                raise OutputRefused(f"cannot set the output {key[:128]!r}: {reason}")
+        for key, other in collisions(live, step_id, output).items():
+            raise OutputRefused(
+                f"cannot set the output {key!r}: it would share the variable {variable(step.label, key)} "
+                f"with {other}; give it another name"
+            )
+        self._driver.post([(live, e.OutputRecorded(step_id, dict(output)))])
+
+    # ---- ending ----------------------------------------------------------------------------------
 
     def stop(self, lives: Sequence[LiveExecution], by: str) -> None:
-        """Ask executions to stop; returns at once. Those that have ended are left as they are."""
-        self._driver.post([(live, e.StopRequested(by)) for live in lives])
+        """Ask executions to stop; returns at once (`settled` waits until that is saved).
 
-    def kill(self, lives: Sequence[LiveExecution]) -> None:
-        """Do not wait for stopping executions any longer."""
-        self._driver.post([(live, e.KillRequested()) for live in lives])
+        Of those that have ended, what they left behind is ended.
+        """
+        self._driver.post((live, e.StopRequested(by)) for live in lives)
+
+    def kill(self, lives: Sequence[LiveExecution], by: str = "somebody") -> None:
+        """Do not wait for stopping executions any longer; the others are stopped in this way.
+
+        The services that were started for them alone are killed with them.
+        """
+        self._driver.post((live, e.KillRequested(by)) for live in lives)
+        self.services.hurry({live.firing.id for live in lives}, by)
+
+    async def end_services(self, lives: Sequence[LiveExecution], by: str) -> None:
+        """These executions are over: stop the services that were started for them, if nobody else uses them.
+
+        In reverse order of dependency; returns when all have ended. A daemon leaves them running.
+        """
+        await self.services.release({live.firing.id for live in lives}, by)
+
+    async def _run_for_service(self, live: LiveService, references: Sequence[str]) -> list[LiveExecution]:
+        """Run the tasks that a service depends on."""
+        if not references or live.catalog is None:
+            return []
+        record = live.record
+        origin = Origin("manual", record.creator_id, record.creator_principal)
+        lives = await self.fire(live.catalog, references, origin, workspace=Path(record.workspace))
+        self.begin(lives)
+        return lives
+
+    async def settled(self) -> None:
+        """Wait until all that was asked for so far is decided and saved. Raises StoreError if it is not."""
+        await self._driver.settled()
+
+    def wake(self) -> None:
+        """Look at the clock now: it moved other than by passing."""
+        self._driver.wake()
 
     async def leftovers(self) -> Mapping[str, list[RunProcess]]:
         """Processes of runs whose command has ended, by run id."""
@@ -164,38 +257,48 @@ class Engine:
         """Every process of a run that still lives."""
         return await self._runner.processes(run_id)
 
-    async def end_leftovers(self, which: Callable[[str], bool] = lambda _: True) -> None:
-        """End what ended commands left behind: SIGTERM, and at the limit SIGKILL until nothing is left.
+    async def end_leftovers(self, which: Callable[[str], bool] = lambda _: True) -> str | None:
+        """End what ended commands left behind: SIGTERM, at the limit SIGKILL, and an end to the waiting.
 
-        `which` says of a run id whether it is meant.
+        `which` says of a run id whether it is meant. What could not be ended, as a phrase, or None.
         """
-        await self._signal_leftovers(SIGTERM, which)
-        with anyio.move_on_after(self._limits.stop_timeout):
-            while any(which(run_id) for run_id in await self.leftovers()):
-                await anyio.sleep(0.02)
-        while await self._signal_leftovers(SIGKILL, which):
-            await anyio.sleep(0.02)
 
-    async def _signal_leftovers(self, signal: int, which: Callable[[str], bool]) -> bool:
-        found = [run_id for run_id in await self.leftovers() if which(run_id)]
-        for run_id in found:
-            await self._runner.signal(run_id, int(signal))
-        return bool(found)
+        async def look() -> Left:
+            return {run_id: left for run_id, left in (await self.leftovers()).items() if which(run_id)}
+
+        for ended in list(self._performer.abandoned.values()):
+            await ended.wait()
+        patience = self._ending.patience(self._limits.stop_timeout, self._limits.kill_timeout)
+        return await self._ending.end(look, patience)
+
+    async def end_left_by(self, stored: StoredExecution) -> str | None:
+        """End what an execution that is not live any more left behind, if no live one shares it."""
+        runs = {f"{step.id}.{n}" for step in stored.status.steps for n in range(1, step.attempt + 1)}
+        runs |= {step.run_id for step in stored.status.steps if step.run_id}
+        shared = {
+            run.run_id
+            for live in self.lives
+            for run in live.runs.values()
+            if live.record.id != stored.record.id
+        }
+        return await self.end_leftovers((runs - shared).__contains__)
 
     async def _listen(self) -> None:
         while True:
-            self._driver.post(self._performer.arrivals(await self._runner.reports()))
+            reports = await self._runner.reports()
+            self._driver.post(self._performer.arrivals(reports))
+            self.services.report(reports)
+
+
+def _services_of(plans: Iterable[PlannedExecution]) -> list[str]:
+    """The references of all services that these plans need, each once, in order."""
+    steps = (step for plan in plans for group in plan.spec.plan or () for step in group.steps or ())
+    return list(dict.fromkeys(step.label or "" for step in steps if step.service_id))
 
 
 def _refuse_unsupported(catalog: Catalog, plan: PlannedExecution) -> None:
-    """Services and containers come with later versions; a plan that needs one fails before its first step."""
+    """Containers come with a later version; a plan that needs one fails before its first step."""
     steps = [step for group in plan.spec.plan for step in group.steps]
-    services = [step.label or "" for step in steps if step.service_id]
-    if services:
-        raise Unsupported(
-            f"cannot run {plan.reference}: it needs {_named('service', services)}, and this version does not run "
-            "services yet; `phased plan` shows what it would do"
-        )
     docker = [
         label
         for label in (step.label or "" for step in steps)
@@ -203,8 +306,9 @@ def _refuse_unsupported(catalog: Catalog, plan: PlannedExecution) -> None:
     ]
     if docker:
         raise Unsupported(
-            f"cannot run {plan.reference}: {_named('task', docker)} would run in a container (runsOn.docker), and this "
-            "version does not run containers yet; remove runsOn to run on this machine"
+            f"cannot run {plan.reference}: {_named('task', docker)} would run in a container "
+            "(runsOn.docker), and this version does not run containers yet; remove runsOn to run on this "
+            "machine"
         )
 
 

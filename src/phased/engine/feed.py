@@ -8,11 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import anyio
 
-from phased.core.status import StatusChange
-from phased.engine.view import merge
+from phased.core.status import StatusChange, StepStatus
+
+
+class _Waiting:
+    """What waits of one execution. Changes are merged when they are read: that costs once, not each time."""
+
+    __slots__ = ("expected", "newest", "steps")
+
+    def __init__(self, change: StatusChange) -> None:
+        self.expected = change.expected_version
+        self.steps: dict[str, StepStatus] = {}
+        self.put(change)
+
+    def put(self, change: StatusChange) -> None:
+        self.newest = change
+        self.steps.update((step.id, step) for step in change.steps)
+
+    def merged(self) -> StatusChange:
+        return replace(self.newest, expected_version=self.expected, steps=tuple(self.steps.values()))
 
 
 class Subscription:
@@ -20,25 +38,35 @@ class Subscription:
 
     def __init__(self) -> None:
         """Nothing is waiting."""
-        self._waiting: dict[str, StatusChange] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self._arrived = anyio.Event()
 
     def put(self, change: StatusChange) -> None:
-        """Merge a change into what waits."""
-        earlier = self._waiting.get(change.execution_id)
-        self._waiting[change.execution_id] = change if earlier is None else merge(earlier, change)
+        """Add a change to what waits."""
+        waiting = self._waiting.get(change.execution_id)
+        if waiting is None:
+            self._waiting[change.execution_id] = _Waiting(change)
+        else:
+            waiting.put(change)
+        self._arrived.set()
+
+    def wake(self) -> None:
+        """Let the reader look around, though nothing has changed."""
         self._arrived.set()
 
     async def get(self) -> list[StatusChange]:
-        """Everything that waits, at least one; each holds all steps that changed since the last read."""
+        """Everything that waits; each holds all steps that changed since the last read.
+
+        Waits for the first. Empty only where statuses cannot be saved, so that there is none to tell.
+        """
         await self._arrived.wait()
         return self.take()
 
     def take(self) -> list[StatusChange]:
         """Everything that waits, perhaps nothing."""
-        changes, self._waiting = list(self._waiting.values()), {}
+        waiting, self._waiting = self._waiting, {}
         self._arrived = anyio.Event()
-        return changes
+        return [one.merged() for one in waiting.values()]
 
 
 class Feed:
@@ -63,3 +91,8 @@ class Feed:
         for subscription in self._subscriptions:
             for change in changes:
                 subscription.put(change)
+
+    def wake(self) -> None:
+        """The engine is in trouble: let everybody look."""
+        for subscription in self._subscriptions:
+            subscription.wake()

@@ -41,7 +41,7 @@ def outputs_of(log: str) -> dict[str, str]:
 def forget_outputs(log: str) -> None:
     """Another attempt begins: what the one before left in the file is not its."""
     try:
-        os.unlink(log + OUTPUT_SUFFIX)  # noqa: PTH108 - the path is in hand as text
+        os.unlink(log + OUTPUT_SUFFIX)
     except OSError:
         return
 

@@ -6,21 +6,22 @@ Knows the runner's port, the environment of a step and where logs go. Must not k
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGTERM
 from typing import TYPE_CHECKING
 
+import anyio
 from anyio.abc import TaskGroup
 
 from phased.core import events as e
 from phased.core import instructions as i
 from phased.core.phases import State
 from phased.engine.ending import Ending, Left, Patience
-from phased.engine.outputs import collisions, forget_outputs, outputs_of
+from phased.engine.outputs import collisions, forget_outputs, outputs_of, variables_of
 from phased.engine.registry import Firing, LiveExecution, Registry, SharedRun, event_of
 from phased.engine.surroundings import missing_secret, variables
-from phased.errors import RunnerError
+from phased.errors import PhasedError, RunnerError
 from phased.observability import logger
 from phased.ports import Clock, RunExited, RunNotStarted, RunReport, RunRequest, RunStarted
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 LogPath = Callable[[str, str], Path]
 """Where the log of (execution id, step id) goes."""
+NeedService = Callable[[LiveExecution, str, Mapping[str, str]], None]
+"""Ask for the service of a step, with variables for it; the step's end is posted. Raises NotFound."""
 
 
 class Performer:
@@ -49,9 +52,10 @@ class Performer:
         self._results: list[str] = []
         self._clearing: dict[LiveExecution, Patience] = {}
         self._log = logger("phased.engine")
-        self.abandoned = 0
-        """Runs that nobody needs any more and that are being ended."""
+        self.abandoned: dict[str, anyio.Event] = {}
+        """By run id, the end of runs that nobody needs any more and that are being ended."""
         self.post: Callable[[Sequence[Arrival]], None] = lambda _: None
+        self.need_service: NeedService = lambda _live, _step_id, _given: None
 
     # ---- starting: what is decided before it is saved --------------------------------------------
 
@@ -60,6 +64,8 @@ class Performer:
 
         The events are those that are known at once: of a run that the step joins, or that it cannot run.
         """
+        if live.steps[start.step_id].service_id:
+            return self._need_service(live, start.step_id)
         missing = missing_secret(live, start.step_id)
         if missing:
             return [(live, e.StepRefused(start.step_id, missing))]
@@ -78,7 +84,7 @@ class Performer:
     def _request(self, live: LiveExecution, start: i.StartStep, run_id: str) -> RunRequest:
         log = self._log_path(live.record.id, start.step_id)
         if not live.has_folder:
-            os.makedirs(log.parent, mode=0o700, exist_ok=True)  # noqa: PTH103 - pathlib ignores mode for parents
+            os.makedirs(log.parent, mode=0o700, exist_ok=True)
             live.has_folder = True
         path = str(log)
         if start.attempt > 1:
@@ -87,8 +93,21 @@ class Performer:
         command = (task.spec.command or "") if task and task.spec else ""
         return RunRequest(run_id, command, variables(live, start.step_id, path), live.workspace, path)
 
+    def _need_service(self, live: LiveExecution, step_id: str) -> list[Arrival]:
+        """A service has no run of its own here: what comes of it is posted."""
+        given: dict[str, str] = {}
+        for need in live.steps[step_id].depends_on or ():
+            given.update(variables_of(live, need))
+        try:
+            self.need_service(live, step_id, given)
+        except PhasedError as error:
+            return [(live, e.StepRefused(step_id, f"could not start: {error}"))]
+        return [(live, e.StepStarted(step_id))]
+
     def detach(self, live: LiveExecution, step_id: str) -> list[Arrival]:
         """Let go of a step's run if another execution shows it, or still has its task before it."""
+        if live.steps[step_id].service_id:
+            return [(live, e.StepDetached(step_id))]
         run = live.runs.get(step_id)
         if run is None or not self._registry.is_wanted(run, apart_from=live):
             return []
@@ -169,7 +188,7 @@ class Performer:
         if source == target:
             return
         try:
-            os.makedirs(target.parent, mode=0o700, exist_ok=True)  # noqa: PTH103 - as above
+            os.makedirs(target.parent, mode=0o700, exist_ok=True)
             if source.exists() and not target.exists():
                 os.link(source, target)
         except OSError as error:
@@ -250,18 +269,22 @@ class Performer:
     async def _left_by(self, live: LiveExecution) -> Left:
         """What ended runs of an execution left behind, if no other execution that goes on shares them."""
         runs = [*live.runs.values(), *live.earlier]
-        mine = {run.run_id for run in runs if run.ended and not run.others(live)}
+        mine = {
+            run.run_id
+            for run in runs
+            if run.ended and all(other.machine.stop_requested for other, _ in run.others(live))
+        }
         live_runs = {live.runs[step.id].run_id for step in live.machine.live_steps if step.id in live.runs}
         left = await self._runner.leftovers()
         return {run_id: left[run_id] for run_id in left if run_id in mine - live_runs}
 
     def sweep(self, firing: Firing) -> None:
-        """An execution has ended: end the runs that it had let go of for others, if those do not need them."""
+        """An execution has ended: end runs that others had let go of for it, if nobody needs them now."""
         for run in firing.runs.values():
             if run.ended or run.abandoned or run.members or self._registry.is_wanted(run):
                 continue
             run.abandoned = True
-            self.abandoned += 1
+            self.abandoned[run.run_id] = anyio.Event()
             if run.started:
                 self._tasks.start_soon(self._end_abandoned, run)
 
@@ -269,6 +292,6 @@ class Performer:
         policy = run.owner.machine.policy
         patience = self._ending.patience(policy.stop_timeout, policy.kill_timeout)
         cause = await self._ending.end(lambda: self._ending.processes_of(run.run_id), patience)
-        self.abandoned -= 1
+        self.abandoned.pop(run.run_id).set()
         if cause:
             self._log.error("run_not_ended", run_id=run.run_id, reason=cause)

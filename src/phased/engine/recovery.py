@@ -1,104 +1,143 @@
 """What becomes of executions that an earlier engine left unfinished: each ends, with its cause.
 
 Nothing is started again and nothing stays open: a step whose exit is on record gets its true result; one
-that still runs is ended, since this version cannot take it over yet; of all others the cause says that
-the engine was lost.
+that still runs is ended, since this version cannot take it over yet; of all others the cause says what was
+lost. Each goes through its own machine, restored from what is stored, so an end found here is told as any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from signal import SIGKILL, SIGTERM
 
-import anyio
-
-from phased.contract.execution import TaskExecutionPhase as Phase
 from phased.core import events as e
-from phased.core.execution import exit_cause
-from phased.core.status import StatusChange, StepStatus
-from phased.core.versions import next_version
-from phased.ports import Clock, RunExited, Runner, RunNotStarted, RunReport, Store, StoredExecution
+from phased.core.execution import ExecutionMachine
+from phased.core.phases import State
+from phased.core.step import StepProgress
+from phased.engine.ending import Ending, Left
+from phased.engine.registry import event_of
+from phased.ports import Clock, RunExited, RunLost, Runner, RunNotStarted, RunReport, Store, StoredExecution
 
 LOST = "the engine was lost"
+REBOOTED = "the machine rebooted"
 _ENDED_AWAY = "ended while the daemon was away and left no exit code"
-_UNFINISHED = (Phase.PENDING, Phase.RUNNING)
+_BEFORE_START = {State.STARTING, State.CANCELLING, State.ABORTING}
+_LEADER_GONE = {State.EMPTYING, State.CLEARING}
+
+Fate = RunReport | str
+"""What the runner knows of a run: its last report, or one of the words of `Runner.known`."""
 
 
-async def recover(store: Store, runner: Runner, clock: Clock, stop_timeout: float) -> list[StoredExecution]:
-    """Finish every unfinished execution of the store; those that were found, with their last status."""
-    found = await store.list(unfinished=True, limit=1_000_000)
+async def recover(
+    store: Store, runner: Runner, clock: Clock, stop_timeout: float, kill_timeout: float = 10.0
+) -> list[StoredExecution]:
+    """Finish every unfinished execution of the store; those that were found, with their last status.
+
+    Takes as long as it takes to end what still runs, at most both timeouts (seconds). Raises StoreError.
+    """
+    found = [_Found(stored, clock) for stored in await store.list(unfinished=True, limit=1_000_000)]
     if not found:
         return []
-    run_ids = [step.run_id for one in found for step in _open_steps(one.status) if step.run_id]
-    known = await runner.known(run_ids)
-    await _end(runner, [run_id for run_id, fate in known.items() if fate == "running"], stop_timeout)
+    run_ids = list({step.run_id or "": None for one in found for step in one.runs})
+    fates = dict(await runner.known(run_ids)) if run_ids else {}
+    cause = await _end_running(found, fates, runner, clock, (stop_timeout, kill_timeout))
     now = e.Instant(clock.wall(), clock.boot())
-    changes = [_finish(one, known, now) for one in found]
+    for one in found:
+        one.finish(fates, cause, now)
+    changes = [one.machine.change(now) for one in found]
     await store.save(changes)
     await runner.forget(run_ids)
-    return [StoredExecution(one.record, change) for one, change in zip(found, changes, strict=True)]
+    return [StoredExecution(one.record, one.machine.status()) for one in found]
 
 
-async def _end(runner: Runner, run_ids: Sequence[str], stop_timeout: float) -> None:
-    for run_id in run_ids:
-        await runner.signal(run_id, int(SIGTERM))
-    with anyio.move_on_after(stop_timeout):
-        for run_id in run_ids:
-            while await runner.processes(run_id):
-                await anyio.sleep(0.02)
-    for run_id in run_ids:
-        while await runner.processes(run_id):
-            await runner.signal(run_id, int(SIGKILL))
-            await anyio.sleep(0.02)
+class _Found:
+    """One unfinished execution, with its machine as it was."""
+
+    def __init__(self, stored: StoredExecution, clock: Clock) -> None:
+        self.record = stored.record
+        self.rebooted = bool(stored.record.boot_id) and clock.boot_id() not in {"", stored.record.boot_id}
+        policy = replace(stored.record.policy, max_parallel=max(stored.record.policy.max_parallel, 1))
+        self.machine = ExecutionMachine.restore(stored.record.spec, policy, stored.status)
+
+    @property
+    def runs(self) -> list[StepProgress]:
+        """The steps between start and end that have a run."""
+        return [step for step in self.machine.live_steps if step.run_id and step.state is not State.RETRYING]
+
+    def finish(self, fates: Mapping[str, Fate], stuck: str | None, now: e.Instant) -> None:
+        """Hand the machine what has become of its steps; it ends by that."""
+        cause = REBOOTED if self.rebooted else LOST
+        self.machine.handle(e.ExecutionInterrupted(cause), now)
+        for step in self.machine.live_steps:
+            fate = fates.get(step.run_id or "", "absent")
+            at = e.Instant(fate.at, now.boot) if isinstance(fate, RunExited) else now
+            for event in self._events(step, fate, stuck):
+                self.machine.handle(event, at)
+        self.machine.handle(e.LeftoversEnded(), now)
+
+    def _events(self, step: StepProgress, fate: Fate, stuck: str | None) -> Iterator[e.StepEvent]:
+        """What is to be told of one step; asked for one by one, since each depends on the state before."""
+        if step.state is State.RETRYING:
+            yield e.StepLost(step.id, f"{self._lost} before the next attempt")
+            return
+        if step.state in _BEFORE_START:
+            if isinstance(fate, RunNotStarted):
+                yield event_of(fate, step.id)
+                return
+            if fate == "absent" and not self.rebooted:
+                yield e.StepRefused(step.id, f"{LOST} before this started")
+                return
+        if step.state not in _LEADER_GONE:
+            if isinstance(fate, RunExited):
+                if step.state in _BEFORE_START:
+                    yield e.StepStarted(step.id)
+                yield event_of(fate, step.id)
+            else:
+                yield e.StepLost(step.id, self._cause(step, fate, stuck))
+        if step.state in _LEADER_GONE:
+            yield e.StepStuck(step.id, step.attempt, stuck) if stuck else e.StepEmptied(step.id)
+
+    @property
+    def _lost(self) -> str:
+        return REBOOTED if self.rebooted else LOST
+
+    def _cause(self, step: StepProgress, fate: Fate, stuck: str | None) -> str:
+        if isinstance(fate, RunLost):
+            return fate.reason
+        if self.rebooted:
+            return REBOOTED
+        if fate == "running":
+            return f"{LOST} while this ran; it {stuck or 'was ended'}"
+        if fate == "unknown" and step.state in _BEFORE_START:
+            return f"{LOST} while this was being started; it may have run"
+        return _ENDED_AWAY
 
 
-def _open_steps(status: StatusChange) -> list[StepStatus]:
-    return [step for step in status.steps if step.phase in _UNFINISHED]
+async def _end_running(
+    found: Sequence[_Found],
+    fates: dict[str, Fate],
+    runner: Runner,
+    clock: Clock,
+    timeouts: tuple[float, float],
+) -> str | None:
+    """End what runs of these still; what could not be ended. The exits of those that were stopping count."""
+    steps = [step for one in found if not one.rebooted for step in one.runs]
+    running = [step.run_id for step in steps if step.run_id and fates.get(step.run_id) == "running"]
+    emptying = [step.run_id for step in steps if step.run_id and step.state in _LEADER_GONE]
+    ending = Ending(runner, clock)
+    run_ids = list(dict.fromkeys([*running, *emptying]))
 
+    async def look() -> Left:
+        found = [(run_id, await runner.processes(run_id)) for run_id in run_ids]
+        return {run_id: left for run_id, left in found if left}
 
-def _finish(one: StoredExecution, known: Mapping[str, RunReport | str], now: e.Instant) -> StatusChange:
-    steps = [_finish_step(step, known, now) for step in _open_steps(one.status)]
-    states = {step.id: step for step in [*one.status.steps, *steps]}
-    labels = {step.id: step.label or "" for group in one.record.spec.plan for step in group.steps}
-    failed = next((s for s in states.values() if s.phase is Phase.FAILED), None)
-    never = [label for step_id, label in labels.items() if step_id not in states]
-    message = one.status.failure_message
-    if message is None and failed is not None:
-        message = f"step {labels.get(failed.id, failed.id)} failed: {failed.failure_message}"
-    if message is None and never:
-        message = LOST
-    return replace(
-        one.status,
-        expected_version=one.status.version,
-        version=next_version(one.status.version, now.wall),
-        phase=Phase.SUCCEEDED if message is None else Phase.FAILED,
-        failure_message=message,
-        completed_at=now.wall,
-        why=f"{LOST}; never started: {', '.join(never)}" if never else one.status.why,
-        steps=tuple(steps),
-    )
-
-
-def _finish_step(step: StepStatus, known: Mapping[str, RunReport | str], now: e.Instant) -> StepStatus:
-    fate = known.get(step.run_id or "", "absent")
-    match fate:
-        case RunExited(code=0):
-            return replace(step, phase=Phase.SUCCEEDED, exit_code=0, completed_at=fate.at)
-        case RunExited():
-            cause = exit_cause(fate.code, fate.signal)
-            return replace(
-                step, phase=Phase.FAILED, failure_message=cause, exit_code=fate.code,
-                exit_signal=fate.signal, completed_at=fate.at,
-            )  # fmt: skip
-        case RunNotStarted():
-            cause = f"could not start: {fate.reason}"
-        case "running":
-            cause = f"{LOST} while this ran; it was ended"
-        case "absent":
-            cause = f"{LOST} before this started"
-        case "unknown":
-            cause = f"{LOST} while this was being started; it may have run"
-        case _:
-            cause = _ENDED_AWAY
-    return replace(step, phase=Phase.FAILED, failure_message=cause, completed_at=now.wall)
+    stuck = await ending.end(look, ending.patience(*timeouts)) if run_ids else None
+    stopping = [
+        step.run_id
+        for step in steps
+        if step.run_id in running and step.state not in {State.STARTING, State.RUNNING}
+    ]
+    if stopping:
+        known = await runner.known([run_id for run_id in stopping if run_id])
+        fates.update({run_id: fate for run_id, fate in known.items() if isinstance(fate, RunExited)})
+    return stuck

@@ -101,11 +101,15 @@ class LiveExecution:
     """The folder of its logs is there."""
 
     @classmethod
-    def of(cls, record: ExecutionRecord, machine: ExecutionMachine, firing: Firing, workspace: str) -> LiveExecution:
+    def of(
+        cls, record: ExecutionRecord, machine: ExecutionMachine, firing: Firing, workspace: str
+    ) -> LiveExecution:
         """An execution of a firing; the firing knows it from now on."""
         steps = {step.id or "": step for group in record.spec.plan or () for step in group.steps or ()}
         live = cls(record, machine, firing, steps, anyio.Event(), workspace)
-        live.step_of = {step.task.id: step_id for step_id, step in steps.items() if step.task and step.task.id}
+        live.step_of = {
+            step.task.id: step_id for step_id, step in steps.items() if step.task and step.task.id
+        }
         firing.lives.append(live)
         return live
 

@@ -35,5 +35,9 @@ def missing_secret(live: LiveExecution, step_id: str) -> str | None:
         reference = item.value_from.secret_ref if item.value_from else None
         if reference is not None:
             name = live.record.secrets.get(reference.id or "", "")
-            return f"the secret {name} ({reference.id}) is missing" if name else f"the secret {reference.id} is missing"
+            return (
+                f"the secret {name} ({reference.id}) is missing"
+                if name
+                else f"the secret {reference.id} is missing"
+            )
     return None

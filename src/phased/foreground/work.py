@@ -82,6 +82,7 @@ class EngineWork:
         self._stop_timeout = stop_timeout
         self._stopping = anyio.Event()
         self._stopped_at: float = 0.0
+        self._by = "the end of the run"
 
     async def carry_out(self, tell: Tell) -> None:
         """Begin, tell what happens, end what is left over. Raises StoreError where a status is not saved."""
@@ -97,6 +98,7 @@ class EngineWork:
             await self._tell_changes(changes.take(), tell)
         if engine.store_error is not None:
             await self._tell_changes([live.stored().status for live in self._lives], tell)
+        await self._end_services(tell)
         if not self._keep:
             await self._end_leftovers(tell)
         if engine.store_error is not None:
@@ -107,11 +109,12 @@ class EngineWork:
         if not self._stopping.is_set():
             self._stopped_at = anyio.current_time()
             self._stopping.set()
+            self._by = by
         self._engine.stop(self._lives, by)
 
     def kill(self) -> None:
         """Do not wait for the stop any longer."""
-        self._engine.kill(self._lives)
+        self._engine.kill(self._lives, self._by)
 
     async def _pump(self, changes: Subscription, tell: Tell) -> None:
         while True:
@@ -153,6 +156,15 @@ class EngineWork:
                     runs.setdefault(run.run_id, step.label)
         return [(label, run_id) for run_id, label in runs.items()]
 
+    async def _end_services(self, tell: Tell) -> None:
+        """Services that were started for this work alone end with it."""
+        plans = [live.record.spec.plan for live in self._lives]
+        steps = [step for plan in plans for group in plan for step in group.steps if step.service_id]
+        if steps:
+            names = ", ".join(dict.fromkeys(step.label or "" for step in steps))
+            await tell(Noted(f"stopping the services that were started for this: {names}"))
+            await self._engine.end_services(self._lives, self._by)
+
     async def _end_leftovers(self, tell: Tell) -> None:
         found = [
             process
@@ -162,7 +174,8 @@ class EngineWork:
         ]
         if found:
             await tell(Noted(f"ending what commands left in the background: {_named(found)}"))
-            await self._engine.end_leftovers(self._mine)
+            if cause := await self._engine.end_leftovers(self._mine):
+                await tell(Noted(f"warning: {cause}"))
 
     def _mine(self, run_id: str) -> bool:
         return run_id.partition(".")[0] in self._steps

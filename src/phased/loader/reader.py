@@ -144,14 +144,16 @@ class Reader:
         if not isinstance(node, Sequence):
             return self._mismatch(node, path, node.at, "a list", hint_for_list(shape, node, path))
         values: list[object] = []
+        seen: set[str] = set()
         for number, item in enumerate(node.items):
             place = f"{path}[{number}]"
             value = self.read(shape.of, item, place, item.at)
-            if isinstance(value, str) and value in values:
+            if isinstance(value, str) and value in seen:
                 message = f"{quoted(value)} is in this list twice"
                 self._report.warning(item.at, place, message, hint="remove one of them", text=value)
             elif value is not WRONG:
                 values.append(value)
+                seen.update([value] if isinstance(value, str) else [])
         return values
 
     def _record(self, shape: Record, node: Node, path: str, owner: int) -> object:

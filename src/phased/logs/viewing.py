@@ -26,7 +26,7 @@ class Source:
     transform: Transform | None = None
 
 
-async def follow(
+def follow(
     path: Path,
     ended: Ended,
     *,
@@ -40,11 +40,10 @@ async def follow(
     The file need not exist yet. Raises FileUnreadable. Close it (`aclosing`) where it is not read to its end.
     """
     log = GrowingLog(path, None, transform=transform, tail=tail, start=start, notice=notice)
-    async for block in _grow([log], ended):
-        yield block
+    return _grow([log], ended)
 
 
-async def view(
+def view(
     sources: Sequence[Source],
     ended: Ended | None = None,
     *,
@@ -60,8 +59,7 @@ async def view(
         GrowingLog(source.path, source.label, transform=source.transform, tail=tail, notice=notice)
         for source in sources
     ]
-    async for block in _grow(logs, ended):
-        yield block
+    return _grow(logs, ended)
 
 
 async def _grow(logs: Sequence[GrowingLog], ended: Ended | None) -> AsyncGenerator[bytes, None]:

@@ -13,25 +13,30 @@ from phased.ports import Clock, RunExited, RunProcess, RunReport, RunRequest, Ru
 
 
 class DryRunner:
-    """Reports success for everything, in the order it was asked for."""
+    """Reports success for everything, in the order it was asked for; what lasts ends by a signal."""
 
     def __init__(self, clock: Clock) -> None:
         """Nothing was asked for yet."""
         self._clock = clock
+        self._asked: set[str] = set()
         self._reports: list[RunReport] = []
+        self._lasting: set[str] = set()
         self._arrived = anyio.Event()
 
     async def start(self, requests: Sequence[RunRequest]) -> None:
         """Pretend."""
         now = self._clock.wall()
-        for request in requests:
-            self._reports += [RunStarted(request.run_id, now), RunExited(request.run_id, 0, None, now)]
-        self._arrived.set()
+        for run_id in [request.run_id for request in requests if request.run_id not in self._asked]:
+            self._asked.add(run_id)
+            self._reports += [RunStarted(run_id, now), RunExited(run_id, 0, None, now)]
+        if self._reports:
+            self._arrived.set()
 
     async def reports(self) -> list[RunReport]:
         """What was pretended since the last call."""
-        await self._arrived.wait()
-        self._arrived = anyio.Event()
+        while not self._reports:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
         reports, self._reports = self._reports, []
         return reports
 
@@ -39,9 +44,14 @@ class DryRunner:
         """There are none."""
         return []
 
-    async def signal(self, run_id: str, signal: int) -> int:  # noqa: ARG002 - the port's signature
-        """There is nothing to signal."""
-        return 0
+    async def signal(self, run_id: str, signal: int) -> int:
+        """What lasts ends by it."""
+        if run_id not in self._lasting:
+            return 0
+        self._lasting.discard(run_id)
+        self._reports.append(RunExited(run_id, None, signal, self._clock.wall()))
+        self._arrived.set()
+        return 1
 
     async def leftovers(self) -> Mapping[str, list[RunProcess]]:
         """There are none."""

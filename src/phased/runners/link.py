@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -26,17 +26,23 @@ class LinkLost(Exception):
     """The connection is gone; whether its supervisor lives is another question."""
 
 
-class Link:
-    """A connection to one generation. `told` gets events as they come, `lost` is called once at its end."""
+class Listener(Protocol):
+    """Who is told what comes over a link."""
 
-    def __init__(
-        self,
-        generation: Generation,
-        channel: Channel,
-        pid: int,
-        told: Callable[[Link, Sequence[Event]], None],
-        lost: Callable[[Link], None],
-    ) -> None:
+    def told(self, link: Link, events: Sequence[Event]) -> None:
+        """Events came; after a welcome, perhaps some that came before."""
+
+    def welcomed(self, link: Link) -> None:
+        """All that the supervisor keeps has been told."""
+
+    def lost(self, link: Link) -> None:
+        """The connection has ended; called once, not after `close`."""
+
+
+class Link:
+    """A connection to one generation."""
+
+    def __init__(self, generation: Generation, channel: Channel, pid: int, listener: Listener) -> None:
         """`pid`: of the supervisor, if it is our child, else 0."""
         self.generation = generation
         self.pid = pid
@@ -44,9 +50,14 @@ class Link:
         """A copy of each reading end, so that no output is lost should the supervisor die (rule 11)."""
         self.started = 0
         """How many runs it was asked for."""
-        self.welcomed = anyio.Event()
+        self.supervisor = 0
+        """The supervisor's pid, once it has answered."""
+        self.replaces = False
+        """Whether it goes on where a link to the same supervisor broke."""
+        self.welcomed_at_all = anyio.Event()
+        """Set once it has answered, or never will."""
         self._channel = channel
-        self._told, self._lost = told, lost
+        self._listener = listener
         self._questions = count(1)
         self._answers: dict[int, tuple[anyio.Event, dict[str, Any]]] = {}
         self._loop = asyncio.get_running_loop()
@@ -54,12 +65,18 @@ class Link:
         self._writing = False
         self._loop.add_reader(self._descriptor, self._read)
 
+    def replace(self, broken: Link) -> None:
+        """Go on where a link to the same supervisor broke."""
+        self.replaces = True
+        self.started = broken.started
+        self.copies, broken.copies = broken.copies, self.copies
+
     @property
     def closed(self) -> bool:
         """Whether nothing can be sent any more."""
         return self._channel.closed
 
-    def greet(self, epoch: int, base: dict[str, Any]) -> None:
+    def greet(self, epoch: int, base: Mapping[str, Any]) -> None:
         """Say who we are, and what every step is started with."""
         client.greet(self._channel, epoch)
         self.send({"do": "base", **base})
@@ -84,6 +101,10 @@ class Link:
         if not answer:
             raise LinkLost
         return answer
+
+    def notify(self, what: str) -> None:
+        """As `ask`, but nobody waits for the answer."""
+        self.send({"do": what, "ask": 0})
 
     def _after_sending(self) -> None:
         if self._channel.closed:
@@ -112,11 +133,17 @@ class Link:
                         waiting[1].update(message)
                         waiting[0].set()
                 case "welcome":
-                    self.welcomed.set()
+                    self._welcome(message)
                 case _:
                     self._channel.closed = True
         if self._channel.closed:
             self._end()
+
+    def _welcome(self, message: dict[str, Any]) -> None:
+        self.supervisor = message["pid"]
+        self._listener.told(self, [event for history in message["runs"].values() for event in history])
+        self._listener.welcomed(self)
+        self.welcomed_at_all.set()
 
     def _events(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -128,7 +155,7 @@ class Link:
                         self.copies[run_id] = copy
                 case ["exited", run_id, _, _, _, 0] | ["closed", run_id]:
                     self.drop_copy(run_id)
-        self._told(self, events)
+        self._listener.told(self, events)
 
     def drop_copy(self, run_id: str) -> None:
         """This output has ended, or is in other hands."""
@@ -140,7 +167,7 @@ class Link:
         if self._descriptor < 0:
             return
         self._release()
-        self._lost(self)
+        self._listener.lost(self)
 
     def _release(self) -> None:
         self._loop.remove_reader(self._descriptor)
@@ -149,7 +176,7 @@ class Link:
         self._channel.close()
         for answered, _ in self._answers.values():
             answered.set()
-        self.welcomed.set()
+        self.welcomed_at_all.set()
 
     def close(self) -> None:
         """Let go; `lost` is not called any more."""

@@ -1,56 +1,29 @@
 """Steps as processes of this machine, children of a supervisor and not of this process.
 
-Implements `ports.Runner`. Knows supervisors by their links, the dead by their remains, and orphans as
-wards. Must not know executions, statuses or the store. Several generations of supervisor may live at once:
-one is the newest and gets what is to be started; others keep what they have until it ends (rule 7).
+Implements `ports.Runner`. Knows what is known of each run; who lives and who died, the fleet knows. Must not
+know executions, statuses or the store.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import anyio
 
 from phased.errors import SupervisorLost
-from phased.observability import logger
-from phased.ports import Clock, RunExited, RunLost, RunNotStarted, RunProcess, RunReport, RunRequest, RunStarted
-from phased.runners.link import Event, Link, LinkLost
-from phased.runners.remains import Remains
+from phased.ports import Clock, RunProcess, RunReport, RunRequest
+from phased.runners.fleet import Fleet, Kit
+from phased.runners.link import Link, LinkLost
 from phased.runners.surroundings import default_shell, exchangeable, own_umask, steps_environment
-from phased.runners.wards import Wards
+from phased.runners.tracks import Tracks
 from phased.supervisor import client
-from phased.supervisor.generation import generations
 
-_SILENCE = 5.0
-"""Seconds after which a supervisor that does not answer is reported, and left for later."""
-_RUNS_OF_A_GENERATION = 20_000
-"""A supervisor remembers every run it had (rule 3), so after so many the next one takes over."""
-_LOOK_AGAIN = 0.01
-_FAREWELL = 1.0
-
-
-class _Track:
-    """What is known of one run, and how much of it the engine has been told."""
-
-    __slots__ = ("followed", "history", "home", "request", "told")
-
-    def __init__(self, home: Link | None, request: RunRequest | None, *, followed: bool) -> None:
-        self.home = home
-        """The supervisor that has it; None once that is dead."""
-        self.request = request
-        self.followed = followed
-        """Whether the engine gets what comes as reports."""
-        self.history: list[RunReport] = []
-        self.told = 0
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.history) and not isinstance(self.history[-1], RunStarted)
+_FAREWELL = 5.0
+"""Seconds that leaving waits at most for supervisors that have nothing left to do."""
 
 
 class ProcessRunner:
@@ -74,56 +47,118 @@ class ProcessRunner:
         `shell` runs the commands, as `SHELL -c COMMAND`; None: bash if present, else sh. `program` is the
         command that is a supervisor.
         """
-        self._root = str(state_directory / "supervisors")
-        self._environment = dict(environment)
-        self._clock = clock
-        self._program = list(program or client.program())
-        self._base = {
+        base: dict[str, Any] = {
             "environment": exchangeable(steps_environment(environment)),
             "shell": shell or default_shell(environment),
             "umask": own_umask(),
         }
-        self._log = logger("phased.runners")
-        self._epoch = 0
-        self._links: list[Link] = []
-        self._newest: Link | None = None
-        self._remains: list[Remains] = []
-        self._tracks: dict[str, _Track] = {}
-        self._untold: list[_Track] = []
+        root = str(state_directory.absolute() / "supervisors")
+        self._kit = Kit(root, list(program or client.program()), dict(environment), base)
+        self._clock = clock
+        self._tracks = Tracks()
         self._arrived = anyio.Event()
-        self._wards: Wards
-        self._loop: asyncio.AbstractEventLoop
-        self._closing = False
-        self._ended_pids: list[Link] = []
+        self._fleet: Fleet
 
-    async def __aenter__(self) -> ProcessRunner:
+    async def __aenter__(self) -> Self:
         """Find what earlier supervisors have, living or dead. Raises SupervisorLost."""
-        self._loop = asyncio.get_running_loop()
-        self._wards = Wards(self._clock, self._watched_ended)
+        self._fleet = Fleet(self._kit, self._tracks, self._clock, self._wake)
         try:
-            self._epoch = client.next_epoch(self._root)
-            for generation in generations(self._root):
-                await self._meet(Remains(generation))
+            await self._fleet.meet_all()
         except OSError as error:
-            raise SupervisorLost(f"cannot use {self._root}: {error.strerror or error}; {_WAY_OUT}") from error
+            raise self._unusable(error) from error
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of every supervisor; one that has nothing left to do is seen off."""
-        self._closing = True
+        """Let go of every supervisor; those that have nothing left to do are seen off."""
         with anyio.CancelScope(shield=True):
-            for link in self._links:
-                link.send({"do": "retire"})
-            with anyio.move_on_after(_FAREWELL):
-                while any(self._may_end(link) for link in self._links) or not self._all_reaped():
-                    await anyio.sleep(0.001)
-        for link in self._links:
-            link.close()
-        self._wards.close()
-        for remains in self._remains:
-            if not remains.wanted:
-                remains.generation.remove()
-        self._remains.clear()
-"""
+            await self._fleet.leave(_FAREWELL)
+
+    def _unusable(self, error: OSError) -> SupervisorLost:
+        way_out = "check that it can be written to and has room, or give another --state-dir"
+        reason = error.strerror or str(error)
+        return SupervisorLost(f"cannot run steps with {self._kit.root}: {reason}; {way_out}")
+
+    def _wake(self) -> None:
+        if self._tracks.waiting:
+            self._arrived.set()
+
+    async def start(self, requests: Sequence[RunRequest]) -> None:
+        """Ask for runs to be started. Raises SupervisorLost."""
+        fresh = []
+        for request in requests:
+            track = self._tracks.get(request.run_id)
+            if track is None:
+                fresh.append(request)
+            elif not track.followed:
+                track.followed = True
+                self._tracks.tell(track)
+        try:
+            if fresh:
+                self._fleet.start(fresh)
+        except OSError as error:
+            raise self._unusable(error) from error
+        self._wake()
+
+    async def reports(self) -> list[RunReport]:
+        """The next bunch of reports; waits for at least one."""
+        while not self._tracks.waiting:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        return self._tracks.take()
+
+    async def processes(self, run_id: str) -> list[RunProcess]:
+        """Every living process of a run."""
+        found: list[RunProcess] = []
+        for link in self._homes(run_id):
+            with contextlib.suppress(LinkLost):
+                found += _processes((await link.ask("processes", run=run_id))["processes"])
+        return found + self._wards().get(run_id, [])
+
+    async def signal(self, run_id: str, signal: int) -> int:
+        """Send a signal to every process of a run; how many there were."""
+        count = 0
+        for link in self._homes(run_id):
+            with contextlib.suppress(LinkLost):
+                count += (await link.ask("signal", run=run_id, signal=signal))["count"]
+        return count + self._fleet.wards.signal(run_id, signal, self._fleet.supervisors)
+
+    async def leftovers(self) -> Mapping[str, list[RunProcess]]:
+        """Living processes of runs whose leader has ended, by run id."""
+        found: dict[str, list[RunProcess]] = {}
+        for link in list(self._fleet.links):
+            with contextlib.suppress(LinkLost):
+                for run_id, rows in (await link.ask("leftovers"))["runs"].items():
+                    found.setdefault(run_id, []).extend(_processes(rows))
+        for run_id, members in self._wards().items():
+            if not self._fleet.wards.leader_of(run_id):
+                found.setdefault(run_id, []).extend(members)
+        return found
+
+    async def known(self, run_ids: Sequence[str]) -> Mapping[str, RunReport | str]:
+        """What became of runs that an earlier engine asked for."""
+        self._fleet.want(run_ids)
+        return {run_id: self._tracks.known(run_id) for run_id in run_ids}
+
+    async def forget(self, run_ids: Sequence[str]) -> None:
+        """The results of these runs are saved: nobody needs to keep them any more."""
+        self._fleet.forget(run_ids)
+
+    def _homes(self, run_id: str) -> list[Link]:
+        """Who may have processes of a run: its supervisor, or any where it is not known any more."""
+        track = self._tracks.get(run_id)
+        if track is not None:
+            return [track.home] if track.home is not None else []
+        return list(self._fleet.links)
+
+    def _wards(self) -> dict[str, list[RunProcess]]:
+        wards = self._fleet.wards
+        return {
+            run_id: [RunProcess(p.pid, p.start, p.name, p.pid == wards.leader_of(run_id)) for p in members]
+            for run_id, members in wards.members(self._fleet.supervisors).items()
+        }
+
+
+def _processes(rows: Sequence[Sequence[Any]]) -> list[RunProcess]:
+    return [RunProcess(pid, start, name, bool(leader)) for pid, start, name, leader in rows]

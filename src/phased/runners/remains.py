@@ -29,6 +29,8 @@ class Trace:
     start_time: int | None = None
     """Kernel ticks; known only of a run that lived for a while."""
     mark: int = 0
+    pipe: int = 0
+    """The inode of its output's pipe."""
     acknowledged: bool = False
 
     @property
@@ -56,9 +58,10 @@ class Remains:
                 self.identity = identity
             case [_, "starting", _, run_id, log]:
                 self.traces[run_id] = Trace(run_id, log)
-            case [_, "started", at, run_id, pid, after, before, mark]:
+            case [_, "started", at, run_id, pid, after, before, mark, pipe]:
                 trace = self.traces.setdefault(run_id, Trace(run_id, ""))
-                trace.pid, trace.born_after, trace.born_before, trace.mark = pid, after, before, mark
+                trace.pid, trace.mark, trace.pipe = pid, mark, pipe
+                trace.born_after, trace.born_before = after, before
                 trace.history.append(["started", run_id, at, pid])
             case [_, "identity", _, run_id, _, start_time]:
                 self.traces[run_id].start_time = start_time

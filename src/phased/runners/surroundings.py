@@ -1,4 +1,4 @@
-"""What this process hands on to steps, and what it keeps to itself (rule 16). Knows Linux; reads no settings."""
+"""What this process hands on to steps, and what it keeps to itself (rule 16). Knows Linux, no settings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _FROM_SYSTEMD = {
-    "CREDENTIALS_DIRECTORY", "INVOCATION_ID", "JOURNAL_STREAM", "MAINPID", "MANAGERPID", "MEMORY_PRESSURE_WATCH",
-    "MEMORY_PRESSURE_WRITE", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID",
+    "CREDENTIALS_DIRECTORY", "INVOCATION_ID", "JOURNAL_STREAM", "MAINPID", "MANAGERPID",
+    "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID",
 }  # fmt: skip
 """Said by systemd to the process that it started, systemd.exec(5): untrue for any other."""
 _PREFIXES = ("LISTEN_", "PHASED_", "WATCHDOG_")
@@ -26,7 +26,9 @@ def steps_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def exchangeable(environment: Mapping[str, str]) -> dict[str, str]:
     """The same bytes, as a process that speaks UTF-8 decodes them, whatever this one's locale says."""
     return {
-        os.fsencode(name).decode("utf-8", "surrogateescape"): os.fsencode(value).decode("utf-8", "surrogateescape")
+        os.fsencode(name).decode("utf-8", "surrogateescape"): os.fsencode(value).decode(
+            "utf-8", "surrogateescape"
+        )
         for name, value in environment.items()
     }
 

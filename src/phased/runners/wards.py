@@ -39,8 +39,8 @@ _INFO = struct.Struct("QQ11Ii")
 @dataclass(slots=True)
 class _Ward:
     trace: Trace
-    leader: Process | None
-    descriptor: int
+    descriptor: int = -1
+    """A pidfd of the leader, until its end was told."""
 
 
 class Wards:
@@ -50,6 +50,7 @@ class Wards:
         """`ended` gets a run's id and its leader's wait status, None where the kernel does not tell it."""
         self._ended = ended
         self._wards: dict[str, _Ward] = {}
+        self._seen: set[tuple[int, int]] = set()
         self._machine = identity_of_machine()
         self._loop = asyncio.get_running_loop()
 
@@ -58,25 +59,12 @@ class Wards:
         return all(identity.get(key) == value for key, value in self._machine.items())
 
     def take(self, trace: Trace) -> bool:
-        """Take a run over; whether its leader lives, so that its end will be told."""
-        leader = self._find_leader(trace)
-        descriptor = -1
+        """Take a run over; whether its leader is there, so that its end will be told."""
+        ward = self._wards[trace.run_id] = _Ward(trace)
+        leader = None if trace.ended else _find_leader(trace)
         if leader is not None:
-            descriptor = self._watch(trace.run_id, leader)
-        self._wards[trace.run_id] = _Ward(trace, leader if descriptor >= 0 else None, descriptor)
-        return descriptor >= 0
-
-    def _find_leader(self, trace: Trace) -> Process | None:
-        """The process itself, by pid and start; without a pid, the session leader that shows the run's id."""
-        if trace.pid:
-            process = look(trace.pid)
-            return process if process is not None and process.living and _is_leader(trace, process) else None
-        for process in everyone().values():
-            leads = process.living and process.session == process.pid
-            if leads and run_in_environment(process.pid) == trace.run_id:
-                trace.pid, trace.start_time = process.pid, process.start
-                return process
-        return None
+            ward.descriptor = self._watch(trace.run_id, leader)
+        return ward.descriptor >= 0
 
     def _watch(self, run_id: str, leader: Process) -> int:
         try:
@@ -103,24 +91,23 @@ class Wards:
             ward.descriptor = -1
 
     def output_of(self, run_id: str) -> int | None:
-        """A new reading end of what a living leader writes to; None where it is no pipe or cannot be had."""
-        ward = self._wards.get(run_id)
-        if ward is None or ward.descriptor < 0:
-            return None
-        path = f"/proc/{ward.trace.pid}/fd/1"
-        with contextlib.suppress(OSError):
-            if os.readlink(path).startswith("pipe:"):
-                return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        """A new reading end of a run's pipe, from a process that has it; None where none has."""
+        pipe = f"pipe:[{self._wards[run_id].trace.pipe}]"
+        for process in self.members(()).get(run_id, []):
+            for path in (f"/proc/{process.pid}/fd/1", f"/proc/{process.pid}/fd/2"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(path) == pipe:
+                        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         return None
 
     def has(self, run_id: str) -> bool:
         """Whether it was taken over."""
         return run_id in self._wards
 
-    def is_leader(self, run_id: str, pid: int) -> bool:
-        """Whether this is the pid of the run's living leader."""
+    def leader_of(self, run_id: str) -> int:
+        """The pid of a run's living leader, else 0."""
         ward = self._wards.get(run_id)
-        return ward is not None and ward.descriptor >= 0 and ward.trace.pid == pid
+        return ward.trace.pid if ward is not None and ward.descriptor >= 0 else 0
 
     def members(self, supervisors: Iterable[int]) -> dict[str, list[Process]]:
         """The living processes of each ward; runs without any are forgotten, once their leader's end is told.
@@ -129,38 +116,37 @@ class Wards:
         """
         if not self._wards:
             return {}
-        found = self._sort(everyone(), set(supervisors))
+        processes = everyone()
+        found = self._sort(processes, set(supervisors))
         for run_id in [run_id for run_id, ward in self._wards.items() if ward.descriptor < 0]:
             if run_id not in found:
                 del self._wards[run_id]
+        self._bury_orphans(processes)
+        self._seen |= {(p.pid, p.start) for members in found.values() for p in members}
         return found
+
+    def _bury_orphans(self, processes: Mapping[int, Process]) -> None:
+        """Members that became our children, and have ended since, are taken off the kernel's table."""
+        leaders = {ward.trace.pid for ward in self._wards.values() if ward.descriptor >= 0}
+        for pid, start in list(self._seen):
+            process = processes.get(pid)
+            if process is None or process.start != start:
+                self._seen.discard((pid, start))
+            elif not process.living and process.parent == os.getpid() and pid not in leaders:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
 
     def _sort(self, processes: Mapping[int, Process], supervisors: set[int]) -> dict[str, list[Process]]:
         theirs = {pid for supervisor in supervisors for pid in elders(supervisor, processes)}
-        leaders = {ward.trace.pid: run_id for run_id, ward in self._wards.items() if ward.descriptor >= 0}
+        evidence = _Evidence(self._wards.values())
         candidates = [p for p in processes.values() if p.living and p.pid not in theirs | supervisors]
-        run_of = {p.pid: run_id for p in candidates if (run_id := self._own_evidence(p, leaders)) is not None}
+        run_of = {p.pid: run_id for p in candidates if (run_id := evidence.run_of(p)) is not None}
         found: dict[str, list[Process]] = {}
         for process in candidates:
             run_id = _inherited(process, processes, run_of)
             if run_id is not None:
                 found.setdefault(run_id, []).append(process)
         return found
-
-    def _own_evidence(self, process: Process, leaders: Mapping[int, str]) -> str | None:
-        if process.pid in leaders:
-            return leaders[process.pid]
-        shown = run_in_environment(process.pid)
-        if shown in self._wards:
-            return shown
-        mark = mark_of(process.pid)
-        for run_id, ward in self._wards.items():
-            trace = ward.trace
-            later = trace.pid and process.start / _TICKS >= trace.born_after - _SLACK
-            in_session = process.session == trace.pid and (ward.descriptor >= 0 or process.pid != trace.pid)
-            if later and (in_session or (mark > 0 and mark == trace.mark)):
-                return run_id
-        return None
 
     def signal(self, run_id: str, number: int, supervisors: Iterable[int]) -> int:
         """Send a signal to every process of a ward; how many there were."""
@@ -173,6 +159,35 @@ class Wards:
             self._unwatch(ward)
 
 
+class _Evidence:
+    """What wards are known by: their ids, sessions and marks."""
+
+    def __init__(self, wards: Iterable[_Ward]) -> None:
+        self._wards = {ward.trace.run_id: ward for ward in wards}
+        self._sessions = {ward.trace.pid: ward for ward in self._wards.values() if ward.trace.pid}
+        self._marks = {ward.trace.mark: ward for ward in self._wards.values() if ward.trace.mark}
+
+    def run_of(self, process: Process) -> str | None:
+        """What a process itself shows."""
+        shown = run_in_environment(process.pid)
+        if shown in self._wards:
+            return shown
+        ward = self._sessions.get(process.session)
+        if ward is None or not self._is_of_session(process, ward):
+            ward = self._marks.get(mark_of(process.pid))
+        if ward is None or process.start / _TICKS < ward.trace.born_after - _SLACK:
+            return None
+        return ward.trace.run_id
+
+    @staticmethod
+    def _is_of_session(process: Process, ward: _Ward) -> bool:
+        """A session's number is in use as long as it has a member; a new leader of that pid is another."""
+        if process.pid != ward.trace.pid:
+            leader = look(ward.trace.pid)
+            return leader is None or _is_leader(ward.trace, leader)
+        return _is_leader(ward.trace, process)
+
+
 def _inherited(process: Process, processes: Mapping[int, Process], run_of: Mapping[int, str]) -> str | None:
     """A process's run, or that of the nearest ancestor that has one."""
     seen: set[int] = set()
@@ -182,6 +197,22 @@ def _inherited(process: Process, processes: Mapping[int, Process], run_of: Mappi
             return run_of[at.pid]
         seen.add(at.pid)
         at = processes.get(at.parent)
+    return None
+
+
+def _find_leader(trace: Trace) -> Process | None:
+    """The process itself, by pid and start; without a pid, the session leader that shows the run's id.
+
+    A zombie is found too: its status can still be had.
+    """
+    if trace.pid:
+        process = look(trace.pid)
+        return process if process is not None and _is_leader(trace, process) else None
+    for process in everyone().values():
+        leads = process.living and process.session == process.pid
+        if leads and run_in_environment(process.pid) == trace.run_id:
+            trace.pid, trace.start_time = process.pid, process.start
+            return process
     return None
 
 
@@ -208,14 +239,6 @@ def _status_of(descriptor: int) -> int | None:
 
 
 def become_heir() -> None:
-    """Should a supervisor die, its steps become children of this process, so their status is not lost (19)."""
+    """Should a supervisor die, its steps become our children, so their status is not lost (rule 19)."""
     with contextlib.suppress(OSError):
         system.become_subreaper()
-
-
-def exit_of(status: int | None) -> tuple[int | None, int | None]:
-    """Exit code and signal of a wait status; neither where it is unknown."""
-    if status is None:
-        return None, None
-    code = os.waitstatus_to_exitcode(status)
-    return (code, None) if code >= 0 else (None, -code)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from phased.core.phases import TERMINAL_PHASES
 from phased.core.status import StatusChange, StepStatus
 from phased.errors import StaleVersion, StoreError
-from phased.ports import ExecutionRecord, StoredExecution
+from phased.ports import ExecutionRecord, ServiceRecord, StoredExecution
 
 _FOUND_AT_MOST = 10
 _PREFIX = frozenset("0123456789abcdef-")
@@ -34,6 +34,7 @@ class MemoryStore:
     def __init__(self) -> None:
         """Empty."""
         self._kept: dict[str, _Kept] = {}
+        self._services: dict[str, ServiceRecord] = {}
         self._closed = False
 
     async def create(self, executions: Sequence[tuple[ExecutionRecord, StatusChange]]) -> None:
@@ -76,6 +77,28 @@ class MemoryStore:
             return []
         found = _newest_first(kept for kept in self._kept.values() if kept.record.id.startswith(wanted))
         return [kept.stored() for kept in found[:_FOUND_AT_MOST]]
+
+    async def save_services(self, services: Sequence[ServiceRecord]) -> None:
+        """Keep services, new ones and known ones; all or none. Raises StaleVersion."""
+        self._check_open()
+        kept = dict(self._services)
+        for record in services:
+            found, expected = kept.get(record.id), record.status.expected_version
+            if (found.status.version if found else 0) != expected:
+                raise StaleVersion(record.id, expected, found.status.version if found else None)
+            kept[record.id] = replace(record, status=replace(record.status, expected_version=0))
+        self._services = kept
+
+    async def list_services(self, environment_id: str | None = None) -> list[ServiceRecord]:
+        """The services of an environment, or all, in the order in which they were first kept."""
+        self._check_open()
+        return [one for one in self._services.values() if environment_id in {None, one.environment_id}]
+
+    async def remove_services(self, service_ids: Sequence[str]) -> None:
+        """Forget services."""
+        self._check_open()
+        for service_id in service_ids:
+            self._services.pop(service_id, None)
 
     async def list(
         self, *, reference: str | None = None, unfinished: bool = False, limit: int = 100, offset: int = 0

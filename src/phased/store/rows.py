@@ -32,7 +32,7 @@ _NUMBER_OF: Final = {phase: number for number, phase in enumerate(PHASES)}
 
 _RECORD_COLUMNS: Final = (
     "id", "environment_id", "task_id", "reference", "firing_id", "started_by", "creator_id",
-    "creator_principal", "created_at", "boot_id", "policy", "secrets", "spec",
+    "creator_principal", "created_at", "boot_id", "workspace", "policy", "secrets", "spec",
 )  # fmt: skip
 INSERT_EXECUTION: Final = (
     f"INSERT INTO executions ({', '.join(_RECORD_COLUMNS)})"  # noqa: S608 - names from above
@@ -76,6 +76,7 @@ def execution_row(record: ExecutionRecord) -> Row:
         record.creator_principal,
         record.created_at,
         record.boot_id,
+        record.workspace,
         json.dumps(record.policy.to_dict()),
         _json(record.secrets),
         to_json(record.spec),
@@ -116,15 +117,16 @@ def step_row(step: StepStatus) -> Row:
 def stored_execution(row: Sequence[Any], steps: Sequence[Sequence[Any]]) -> StoredExecution:
     """From a row of SELECT_EXECUTIONS and the rows of SELECT_STEPS. Raises ValueError for bad JSON."""
     _, execution_id, environment, task, reference, firing, started_by, creator, principal, created = row[:10]
-    boot_id, policy, secrets, spec = row[10:14]
+    boot_id, workspace, policy, secrets, spec = row[10:15]
     record = ExecutionRecord(
         execution_id, environment, task, reference, firing, started_by, creator, principal, created,
         from_json(TaskExecutionSpec, spec),
         ExecutionPolicy.from_dict(json.loads(policy)),
         json.loads(secrets) if secrets else {},
         boot_id,
+        workspace,
     )  # fmt: skip
-    version, phase, failure, started, completed, stop, why = row[14:]
+    version, phase, failure, started, completed, stop, why = row[15:]
     status = StatusChange(
         record.id, 0, version, PHASES[phase], failure, started, completed, bool(stop), why,
         tuple(_step(step) for step in steps),

@@ -18,8 +18,8 @@ from typing import Literal
 from phased.core.phases import TERMINAL_PHASES
 from phased.core.status import StatusChange
 from phased.errors import StaleVersion
-from phased.ports import ExecutionRecord, StoredExecution
-from phased.store import queries, rows, schema
+from phased.ports import ExecutionRecord, ServiceRecord, StoredExecution
+from phased.store import queries, rows, schema, services
 from phased.store.failures import translated
 from phased.store.migrations import MIGRATIONS
 from phased.store.readonly import ReadonlyStore
@@ -116,6 +116,21 @@ class SqliteStore:
         """The executions whose id begins with `prefix`, at most ten, newest first."""
         with translated(self._path, "read"):
             return queries.find(self._connection, prefix)
+
+    async def save_services(self, records: Sequence[ServiceRecord]) -> None:
+        """Save services, new ones and known ones; all or none. Raises StaleVersion."""
+        with self._transaction():
+            services.save(self._connection, records)
+
+    async def list_services(self, environment_id: str | None = None) -> list[ServiceRecord]:
+        """The services of an environment, or all, in the order in which they were first saved."""
+        with translated(self._path, "read"):
+            return services.listed(self._connection, environment_id)
+
+    async def remove_services(self, service_ids: Sequence[str]) -> None:
+        """Forget services."""
+        with self._transaction(durable=True):
+            services.remove(self._connection, service_ids)
 
     async def list(
         self, *, reference: str | None = None, unfinished: bool = False, limit: int = 100, offset: int = 0

@@ -3,7 +3,8 @@
 Knows records and disks. Must not know sockets or processes. Records are lists:
 
     [n, "born", at, {pid, start, boot, namespace, init, protocol}]     [n, "epoch", at, epoch]
-    [n, "starting", at, run, log]      [n, "started", at, run, pid, boot clock before, and after, mark]
+    [n, "starting", at, run, log]
+    [n, "started", at, run, pid, boot clock before, and after, mark, inode of its pipe]
     [n, "identity", at, run, pid, start time]     [n, "refused", at, run, reason]
     [n, "exited", at, run, wait status, note]     [n, "acknowledged", at, [run, ...]]
     [n, "closed", at, run]             [n, "ended", at]

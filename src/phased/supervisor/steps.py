@@ -151,7 +151,8 @@ class Steps:
         self._outputs[output.pipe] = run
         self._young.append((after + _YOUTH, run))
         mark = self.spawner.marks.current
-        self._journal.record("started", at, run.id, run.pid, before, after, mark)
+        inode = os.fstat(output.pipe).st_ino
+        self._journal.record("started", at, run.id, run.pid, before, after, mark, inode)
         run.history.append(["started", run.id, at, run.pid])
         self.events.append(["started", run.id, at, run.pid, 1])
         self.handed.append(output.pipe)

@@ -90,6 +90,8 @@ class ServiceDriver:
         while self._inbox:
             live, event = self._inbox.popleft()
             touched[live] = None
+            if event is None:
+                continue
             todo += [(live, instruction) for instruction in self._handle(live, event, now)]
         touched = {**self._unsaved, **touched}
         saved = await self._save(list(touched), now)

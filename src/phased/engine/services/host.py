@@ -18,17 +18,19 @@ from phased.contract.service import ServicePhase as Phase
 from phased.core import events as step_events
 from phased.core import planner
 from phased.core import service_events as e
+from phased.core.phases import TERMINAL
 from phased.core.service import ServiceMachine
 from phased.core.service_phases import RESTING
 from phased.core.service_policy import ServiceLimits
 from phased.core.specs import Catalog, automation_id
 from phased.engine.services.driver import ServiceDriver
 from phased.engine.services.feed import ServiceFeed
-from phased.engine.services.live import LiveService, policy_of, restored, runs_alike
-from phased.engine.services.needs import Needs, readiness, until_ready
+from phased.engine.services.live import LiveService, Waiter, policy_of, restored, runs_alike
+from phased.engine.services.needs import Needs, RunTasks, readiness
 from phased.engine.services.performer import ServicePerformer
 from phased.engine.services.recovery import take_over
-from phased.errors import NotFound, Unsupported
+from phased.errors import NotFound, StoreError, Unsupported
+from phased.observability import logger
 from phased.ports import Clock, Runner, RunReport, ServiceRecord, Store
 
 if TYPE_CHECKING:
@@ -55,24 +57,25 @@ class ServiceHost:
         self._limits = limits
         self._tasks = tasks
         self._services: dict[str, LiveService] = {}
+        self._log = logger("phased.engine.services")
         self.feed = ServiceFeed()
-        self._performer = ServicePerformer(runner, log_path, tasks)
+        self._performer = ServicePerformer(runner, log_path, tasks, clock, limits.kill_timeout)
         self._driver = ServiceDriver(store, self.feed, self._performer, clock)
         self._post_steps: Callable[[Sequence[tuple[LiveExecution, step_events.Event]]], None] = lambda _: None
 
     def connect(
         self,
-        run_tasks: Callable[[LiveService, Sequence[str]], object],
+        run_tasks: RunTasks,
         stop: Callable[[Sequence[LiveExecution], str], None],
         post_steps: Callable[[Sequence[tuple[LiveExecution, step_events.Event]]], None],
     ) -> None:
         """Begin to drive. The engine says how tasks are run and stopped, and takes the events of steps."""
-        needs = Needs(self._tasks, run_tasks, self._ready)  # type: ignore[arg-type]
+        needs = Needs(self._tasks, run_tasks, self._ready, self.until_ready)
         needs.post, needs.stop = self._driver.post, stop
         self._performer.post = self._driver.post
         self._performer.ask_for_needs = needs.ask
         self._performer.release_needs = lambda _live, session: needs.release(session)
-        self._performer.remove = lambda live: self._tasks.start_soon(self._remove, live)
+        self._performer.remove = self._begin_to_remove
         self._post_steps = post_steps
         self._tasks.start_soon(self._driver.run)
 
@@ -87,7 +90,9 @@ class ServiceHost:
         try:
             return self._services[service_id]
         except KeyError:
-            raise NotFound(f"cannot find a service {service_id!r}; `phased service list` shows them") from None
+            raise NotFound(
+                f"cannot find a service {service_id!r}; `phased service list` shows them"
+            ) from None
 
     def of(self, environment_id: str) -> list[LiveService]:
         """The services of an environment, in the order in which they were defined."""
@@ -125,8 +130,9 @@ class ServiceHost:
         now = self._driver.now()
         machine = ServiceMachine(service_id, policy_of(definition, self._limits))
         record = ServiceRecord(
-            service_id, catalog.environment, definition.reference, workspace, definition, definition, now.wall,
-            origin.creator_id, origin.creator_principal, self._clock.boot_id(), now.wall, machine.change(now),
+            service_id, catalog.environment, definition.reference, workspace, definition, definition,
+            now.wall, origin.creator_id, origin.creator_principal, self._clock.boot_id(), now.wall,
+            machine.change(now),
         )  # fmt: skip
         return LiveService(record, machine, catalog)
 
@@ -147,7 +153,9 @@ class ServiceHost:
         `given`: variables that it gets if this starts it; `needs_met`: what it depends on was seen to.
         """
         session = str(uuid4())
-        live.given = {known: values for known, values in live.given.items() if known == live.progress.wanted_session}
+        live.given = {
+            known: values for known, values in live.given.items() if known == live.progress.wanted_session
+        }
         if given:
             live.given[session] = given
         self._driver.post([(live, e.StartRequested(session, by, needs_met))])
@@ -170,26 +178,46 @@ class ServiceHost:
         self._driver.post([(live, e.DeleteRequested(by, force))])
 
     async def until_ready(self, live: LiveService) -> str | None:
-        """Wait, after `start`, until it is RUNNING; else why it never will be."""
-        return await until_ready(live)
+        """Wait, after `start`, until it is RUNNING; else why it never will be: a phrase that names it."""
+        found: list[str | None] = []
+
+        def look(service: LiveService) -> bool:
+            settled, cause = readiness(service)
+            found.extend([cause] if settled else [])
+            return settled
+
+        await self._wait(live, look)
+        return found[0]
 
     async def until_rest(self, live: LiveService) -> Phase:
-        """Wait until nothing is under way: STOPPED, FAILED or DELETED."""
+        """Wait, after `stop`, until nothing is under way: STOPPED, FAILED or DELETED."""
+        await self._wait(live, lambda service: service.progress.state in RESTING)
+        return live.phase
+
+    async def _wait(self, live: LiveService, seen_enough: Waiter) -> None:
         done = anyio.Event()
 
         def look(service: LiveService) -> bool:
-            if service.progress.state in RESTING:
+            if not done.is_set() and seen_enough(service):
                 done.set()
             return done.is_set()
 
         live.waiters.append(look)
-        self._driver.post([(live, e.OutputRecorded({}))])
-        await done.wait()
-        return live.phase
+        self._driver.post([(live, None)])
+        try:
+            await done.wait()
+        finally:
+            live.waiters = [waiter for waiter in live.waiters if waiter is not look]
+
+    def _begin_to_remove(self, live: LiveService) -> None:
+        self._tasks.start_soon(self._remove, live)
 
     async def _remove(self, live: LiveService) -> None:
+        try:
+            await self._store.remove_services([live.id])
+        except StoreError as error:  # its record says DELETED: the next engine removes it
+            self._log.error("service_not_removed", service_id=live.id, reason=str(error))
         self._services.pop(live.id, None)
-        await self._store.remove_services([live.id])
 
     async def _ready(self, live: LiveService, references: Sequence[str]) -> list[LiveService]:
         if live.catalog is None or not references:
@@ -216,13 +244,14 @@ class ServiceHost:
         live.users.add(firing)
 
         def look(service: LiveService) -> bool:
+            if execution.machine.steps[step_id].state in TERMINAL:
+                return True
             settled, cause = readiness(service)
             if settled:
                 self._post_steps(_step_ended(execution, step_id, service, cause))
             return settled
 
         self.start(live, f"execution {execution.record.id}", given=given, needs_met=True)
-        self._driver.post([(live, e.OutputRecorded({}))])
         live.waiters.append(look)
 
     async def release(self, firings: Iterable[str], by: str) -> None:
@@ -232,9 +261,10 @@ class ServiceHost:
         have ended.
         """
         over = set(firings)
-        for live in self._services.values():
+        used = [live for live in self._services.values() if live.users & over]
+        for live in used:
             live.users -= over
-        waiting = [live for live in self._services.values() if live.owner in over and not live.users]
+        waiting = [live for live in used if live.owner is not None and not live.users]
         while waiting:
             needed = {need for live in waiting for need in _closure(live) if need != live.reference}
             free = [live for live in waiting if live.reference not in needed] or waiting
@@ -254,11 +284,16 @@ class ServiceHost:
 
     # ---- taking over -----------------------------------------------------------------------------
 
-    async def restore(self) -> list[LiveService]:
-        """Take over what an earlier engine left: each service as it was, with what happened meanwhile."""
+    async def restore(self, catalogs: Mapping[str, Catalog] | None = None) -> list[LiveService]:
+        """Take over what an earlier engine left: each service as it was, with what happened meanwhile.
+
+        `catalogs`: what environments define, by their ids. Raises StoreError.
+        """
         records = await self._store.list_services()
         lives = [restored(record, self._limits) for record in records]
-        self._services.update((live.id, live) for live in lives)
+        for live in lives:
+            live.catalog = (catalogs or {}).get(live.record.environment_id)
+            self._services[live.id] = live
         self._driver.post(await take_over(lives, self._runner, self._performer, self._clock.boot_id()))
         for live in lives:
             self._driver.resume(live)
@@ -288,8 +323,6 @@ def _origin_of(live: LiveService) -> Origin:
 def _refuse_container(definition: ServiceDefinition) -> None:
     if definition.runs_on and definition.runs_on.docker:
         raise Unsupported(
-            f"cannot run the service {definition.reference}: it would run in a container (runsOn.docker), and this "
-            "version does not run containers yet; remove runsOn to run on this machine"
+            f"cannot run the service {definition.reference}: it would run in a container (runsOn.docker), "
+            "and this version does not run containers yet; remove runsOn to run on this machine"
         )
-
-

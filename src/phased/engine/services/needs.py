@@ -25,13 +25,18 @@ RunTasks = Callable[[LiveService, Sequence[str]], Awaitable[list["LiveExecution"
 """Start these tasks of a service's environment as one firing, already begun."""
 ReadyServices = Callable[[LiveService, Sequence[str]], Awaitable[list[LiveService]]]
 """Ask for these services of a service's environment to be started."""
+UntilReady = Callable[[LiveService], Awaitable[str | None]]
+"""Wait until a service that was asked for is RUNNING, or say why it never will be."""
 
 
 class Needs:
     """The waits of all services for what they depend on. `post` takes how they end."""
 
-    def __init__(self, tasks: TaskGroup, run: RunTasks, ready: ReadyServices) -> None:
+    def __init__(
+        self, tasks: TaskGroup, run: RunTasks, ready: ReadyServices, until_ready: UntilReady
+    ) -> None:
         """Nobody waits."""
+        self._until_ready = until_ready
         self._tasks = tasks
         self._run = run
         self._ready = ready
@@ -68,15 +73,16 @@ class Needs:
         """None, or what failed first, in the order of the definition."""
         catalog = live.catalog
         if catalog is None:
-            return "what it depends on is not defined any more"
+            return "a dependency failed: what it depends on is not defined any more"
         needs = live.definition.depends_on
         services = await self._ready(live, [need for need in needs if need in catalog.services])
         executions += await self._run(live, [need for need in needs if need in catalog.tasks])
         for execution in executions:
             await execution.done.wait()
         causes = [_task_cause(execution) for execution in executions]
-        causes += [await _service_cause(service) for service in services]
-        return next((cause for cause in causes if cause), None)
+        causes += [await self._until_ready(service) for service in services]
+        cause = next((cause for cause in causes if cause), None)
+        return f"a dependency failed: {cause}" if cause else None
 
 
 def _task_cause(execution: LiveExecution) -> str | None:
@@ -84,33 +90,8 @@ def _task_cause(execution: LiveExecution) -> str | None:
     if phase is TaskExecutionPhase.SUCCEEDED:
         return None
     if phase is TaskExecutionPhase.STOPPED:
-        return f"a dependency failed: task {reference} was stopped"
-    return f"a dependency failed: task {reference}: {execution.machine.first_failure}"
-
-
-async def _service_cause(service: LiveService) -> str | None:
-    cause = await until_ready(service)
-    return f"a dependency failed: {cause}" if cause else None
-
-
-async def until_ready(live: LiveService) -> str | None:
-    """Wait until a service that was asked for is RUNNING, or why it never will be."""
-    done = anyio.Event()
-    found: list[str | None] = []
-
-    def look(service: LiveService) -> bool:
-        settled, cause = readiness(service)
-        if settled and not done.is_set():
-            found.append(cause)
-            done.set()
-        return settled
-
-    live.waiters.append(look)
-    try:
-        await done.wait()
-    finally:
-        live.waiters = [waiter for waiter in live.waiters if waiter is not look]
-    return found[0]
+        return f"task {reference} was stopped"
+    return f"task {reference} failed: {execution.machine.first_failure}"
 
 
 def readiness(live: LiveService) -> tuple[bool, str | None]:

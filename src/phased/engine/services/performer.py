@@ -6,6 +6,7 @@ store. A session's runs bear its id, or an id made from it, before the dot; so t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,27 @@ from anyio.abc import TaskGroup
 from phased.core import service_events as e
 from phased.core import service_instructions as i
 from phased.core.specs import secret_id
+from phased.engine.ending import Ending, Left, Look
+from phased.engine.outputs import OUTPUT_SUFFIX, outputs_of
 from phased.engine.services.live import LiveService
-from phased.engine.surroundings import OUTPUT_SUFFIX, outputs_of
 from phased.errors import RunnerError
-from phased.ports import RunExited, RunLost, RunNotStarted, Runner, RunReport, RunRequest, RunStarted
+from phased.observability import logger
+from phased.ports import (
+    Clock,
+    RunExited,
+    RunLost,
+    Runner,
+    RunNotStarted,
+    RunProcess,
+    RunReport,
+    RunRequest,
+    RunStarted,
+)
 
-Arrival = tuple[LiveService, e.ServiceEvent]
+Arrival = tuple[LiveService, e.ServiceEvent | None]
+"""An event for a service; None: only tell who waits for it how it stands."""
 Kind = Literal["start", "ready", "stop"]
+LogPath = Callable[[str, str], Path]
 
 _LOOK_AGAIN = (0.01, 0.25)
 """Seconds between two looks for processes that are left: at first, and at most."""
@@ -55,9 +70,14 @@ def stop_log(session: str) -> str:
 class ServicePerformer:
     """One engine's hands for services. `post` takes the events that come of what it did."""
 
-    def __init__(self, runner: Runner, log_path: Callable[[str, str], Path], tasks: TaskGroup) -> None:
+    def __init__(
+        self, runner: Runner, log_path: LogPath, tasks: TaskGroup, clock: Clock, kill_timeout: float
+    ) -> None:
         """`log_path(service_id, name)` says where a log goes; the service's own has its session's name."""
         self._runner = runner
+        self._ending = Ending(runner, clock)
+        self._kill_timeout = kill_timeout
+        self._log = logger("phased.engine.services")
         self._log_path = log_path
         self._tasks = tasks
         self._runs: dict[str, _ServiceRun] = {}
@@ -81,18 +101,25 @@ class ServicePerformer:
         kind = _kind(instruction)
         if missing:
             return [(live, _refused(instruction.run_id, kind, missing))]
+        try:
+            request = self._request(live, instruction.run_id, kind)
+        except OSError as error:
+            reason = f"cannot make the folder of its log: {error.strerror}"
+            return [(live, _refused(instruction.run_id, kind, reason))]
         self._runs[instruction.run_id] = _ServiceRun(live, kind)
-        self._requests.append(self._request(live, instruction.run_id, kind))
+        self._requests.append(request)
         return []
 
     def _request(self, live: LiveService, run_id: str, kind: Kind) -> RunRequest:
         session = live.progress.session
         own = self._log_path(live.id, session)
         log = own if kind == "start" else self._log_path(live.id, run_id.partition(".")[0])
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(log.parent, mode=0o700, exist_ok=True)
         command = {"start": live.running.start, "ready": live.running.ready, "stop": live.running.stop}[kind]
         variables = _variables(live, f"{own}{OUTPUT_SUFFIX}")
-        return RunRequest(run_id, command, variables, live.record.workspace, str(log), lasting=kind == "start")
+        return RunRequest(
+            run_id, command, variables, live.record.workspace, str(log), lasting=kind == "start"
+        )
 
     async def start(self) -> list[Arrival]:
         """Start what was prepared."""
@@ -145,11 +172,18 @@ class ServicePerformer:
         """Expect the end of a run that an earlier engine started."""
         self._runs[run_id] = _ServiceRun(live, kind)
 
+    def note_end(self, run_id: str) -> None:
+        """The end of a run came some other way than by a report."""
+        self._forget.append(run_id)
+
     async def forget(self) -> None:
         """Results are saved: nobody else needs to keep them."""
         if self._forget:
             run_ids, self._forget = self._forget, []
-            await self._runner.forget(run_ids)
+            try:
+                await self._runner.forget(run_ids)
+            except RunnerError as error:
+                self._log.warning("results_not_forgotten", reason=str(error))
 
     # ---- ending ----------------------------------------------------------------------------------
 
@@ -178,49 +212,57 @@ class ServicePerformer:
 
     async def _await_empty(self, live: LiveService, session: str) -> None:
         pause = _LOOK_AGAIN[0]
-        while left := await self._living(session):
-            if session in self._killing:
-                await self._signal_runs(left, SIGKILL)
+        while (left := await self._left(session)) is None or left:
+            for run_id in left or ():
+                if session in self._killing:
+                    await self._ending.signal(run_id, SIGKILL)
             await anyio.sleep(pause)
             pause = min(pause * 2, _LOOK_AGAIN[1])
         self._killing.discard(session)
         self.post([(live, e.Emptied(session))])
 
+    async def _signal(self, session: str, signal: int) -> None:
+        for run_id in await self._left(session) or ():
+            await self._ending.signal(run_id, signal)
+
     async def _end_leftovers(self, session: str, patience: float) -> None:
-        if patience > 0:
-            await self._signal(session, SIGTERM)
-            with anyio.move_on_after(patience):
-                while await self._living(session):
-                    await anyio.sleep(_LOOK_AGAIN[1])
-        while left := await self._living(session):
-            await self._signal_runs(left, SIGKILL)
-            await anyio.sleep(_LOOK_AGAIN[1])
+        await self._end(lambda: self._look(session), patience)
 
     async def _kill_run(self, run_id: str) -> None:
-        pause = _LOOK_AGAIN[0]
-        while run_id in self._runs or await self._runner.processes(run_id):
-            await self._runner.signal(run_id, int(SIGKILL))
-            await anyio.sleep(pause)
-            pause = min(pause * 2, _LOOK_AGAIN[1])
+        async def look() -> Left:
+            left = await self._runner.processes(run_id)
+            return {run_id: left} if left or run_id in self._runs else {}
 
-    async def _living(self, session: str) -> list[str]:
-        """The runs of a session that have processes, or may still get some."""
+        await self._end(look, 0.0)
+
+    async def _end(self, look: Look, patience: float) -> None:
+        cause = await self._ending.end(look, self._ending.patience(patience, self._kill_timeout))
+        if cause:
+            self._log.warning("processes_not_ended", reason=cause)
+
+    async def _left(self, session: str) -> Left | None:
+        """As `_look`; None where that cannot be said now."""
+        try:
+            return await self._look(session)
+        except RunnerError as error:
+            self._log.warning("processes_unknown", session=session, reason=str(error))
+            return None
+
+    async def _look(self, session: str) -> Left:
+        """The runs of a session that have processes, or may still get some. Raises RunnerError."""
         names = stems(session)
-        mine = [run_id for run_id in self._runs if run_id.partition(".")[0] in names]
-        left = [run_id for run_id in await self._runner.leftovers() if run_id.partition(".")[0] in names]
+        left: dict[str, Sequence[RunProcess]] = {
+            run_id: () for run_id in self._runs if run_id.partition(".")[0] in names
+        }
+        everywhere = await self._runner.leftovers()
+        left |= {run_id: found for run_id, found in everywhere.items() if run_id.partition(".")[0] in names}
         for run_id in [lost for lost in self._lost if lost.partition(".")[0] in names]:
-            if await self._runner.processes(run_id):
-                left.append(run_id)
+            processes = await self._runner.processes(run_id)
+            if processes:
+                left[run_id] = processes
             else:
                 self._lost.discard(run_id)
-        return list(dict.fromkeys([*mine, *left]))
-
-    async def _signal(self, session: str, signal: int) -> None:
-        await self._signal_runs(await self._living(session), signal)
-
-    async def _signal_runs(self, run_ids: Sequence[str], signal: int) -> None:
-        for run_id in run_ids:
-            await self._runner.signal(run_id, int(signal))
+        return left
 
 
 def event_of(report: RunReport, kind: Kind) -> e.ServiceEvent | None:
@@ -234,7 +276,11 @@ def event_of(report: RunReport, kind: Kind) -> e.ServiceEvent | None:
         case RunExited():
             return _exited(run_id, kind, report.code, report.signal)
         case RunLost():
-            return e.CommandLost(run_id, report.reason) if kind == "start" else _refused(run_id, kind, report.reason)
+            return (
+                e.CommandLost(run_id, report.reason)
+                if kind == "start"
+                else _refused(run_id, kind, report.reason)
+            )
     assert_never(report)
 
 

@@ -14,7 +14,7 @@ from phased.core.service_phases import ServiceState as S
 from phased.core.service_status import ServiceProgress
 from phased.engine.services.live import LiveService
 from phased.engine.services.performer import Arrival, Kind, ServicePerformer, event_of
-from phased.ports import RunExited, RunLost, RunNotStarted, Runner, RunReport
+from phased.ports import RunExited, RunLost, Runner, RunNotStarted, RunReport
 
 REBOOTED = "the machine rebooted"
 _GONE = "ended while the daemon was away and left no exit code"
@@ -53,7 +53,11 @@ def _expected(p: ServiceProgress) -> list[tuple[str, Kind]]:
 
 
 def _meanwhile(
-    live: LiveService, run_id: str, kind: Kind, known: Mapping[str, RunReport | str], performer: ServicePerformer
+    live: LiveService,
+    run_id: str,
+    kind: Kind,
+    known: Mapping[str, RunReport | str],
+    performer: ServicePerformer,
 ) -> list[Arrival]:
     fate = known.get(run_id, "absent")
     was_starting = kind == "start" and live.progress.state in {S.STARTING, S.CANCELLING}
@@ -66,6 +70,7 @@ def _meanwhile(
     report = fate if isinstance(fate, RunExited | RunNotStarted | RunLost) else _lost(run_id, str(fate))
     if fate in {"absent", "unknown"}:
         started = []
+    performer.note_end(run_id)
     event = event_of(report, kind)
     return [*started, *([(live, event)] if event is not None else [])]
 

@@ -8,6 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from phased.store.migrations import m0001_executions
+from phased.store.migrations import m0001_executions, m0002_services
 
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (m0001_executions.STATEMENTS,)
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (m0001_executions.STATEMENTS, m0002_services.STATEMENTS)

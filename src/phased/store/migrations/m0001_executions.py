@@ -23,6 +23,7 @@ STATEMENTS: Final = (
         creator_principal TEXT NOT NULL,
         created_at INTEGER NOT NULL,
         boot_id TEXT NOT NULL,
+        workspace TEXT NOT NULL,
         policy TEXT NOT NULL,
         secrets TEXT,
         spec TEXT NOT NULL

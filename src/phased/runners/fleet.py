@@ -1,0 +1,344 @@
+"""All supervisors of a state directory: those that live, those that died, and what they leave behind.
+
+Knows links, remains and wards. Must not know the engine. Only a lock that can be taken proves that a
+supervisor is dead; several may live at once, and the newest gets what is to be started (rule 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from phased.observability import logger
+from phased.ports import Clock, RunLost, RunReport, RunRequest, RunStarted
+from phased.runners.link import Event, Link, LinkLost
+from phased.runners.remains import Remains, Trace
+from phased.runners.tracks import Track, Tracks, exited
+from phased.runners.wards import Wards, become_heir
+from phased.supervisor import client
+from phased.supervisor.channel import Channel
+from phased.supervisor.generation import Generation, generations
+
+_SILENCE = 5.0
+"""Seconds after which a supervisor that does not answer is reported, and left for later (rule 7)."""
+_RUNS_OF_A_GENERATION = 20_000
+"""A supervisor remembers every run it had (rule 3), so after so many the next one takes over."""
+_LOOK_AGAIN = 0.01
+_REBOOTED = "the machine rebooted"
+_MAY_HAVE_RUN = "its supervisor was lost while it was being started; it may have run"
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What supervisors, and through them steps, are started with."""
+
+    root: str
+    """The folder of all generations."""
+    program: Sequence[str]
+    environment: Mapping[str, str]
+    """Of the supervisor itself."""
+    base: Mapping[str, Any]
+    """environment, shell and umask of every step."""
+
+
+class Fleet:
+    """Owns every link, remains and ward; what they tell goes into `tracks`, and `wake` is called then."""
+
+    def __init__(self, kit: Kit, tracks: Tracks, clock: Clock, wake: Callable[[], None]) -> None:
+        """None yet. Belongs to the running event loop."""
+        self._kit = kit
+        self._tracks = tracks
+        self._clock = clock
+        self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._log = logger("phased.runners")
+        self._epoch = 0
+        self._number = 1
+        self._newest: Link | None = None
+        self._remains: list[Remains] = []
+        self._carried: dict[str, str] = {}
+        self._leaving = False
+        self.links: list[Link] = []
+        self.wards = Wards(self._ward_ended)
+
+    @property
+    def supervisors(self) -> list[int]:
+        """The pids of those that live and have answered."""
+        return [link.supervisor for link in self.links if link.supervisor]
+
+    # ---- starting --------------------------------------------------------------------------------
+
+    def start(self, requests: Sequence[RunRequest]) -> None:
+        """Ask for runs to be started. Raises OSError where there is no supervisor and none can be started."""
+        link = self._newest
+        if link is None or link.closed or link.started >= _RUNS_OF_A_GENERATION:
+            link = self._next_generation()
+        for request in requests:
+            track = self._tracks.get(request.run_id)
+            if track is None:
+                self._tracks.add(request.run_id, Track(link, request))
+            else:
+                track.home = link
+        _send_start(link, requests)
+
+    def _next_generation(self) -> Link:
+        become_heir()
+        kit = self._kit
+        generation, channel, pid = client.start_supervisor(
+            kit.root, kit.program, kit.environment, self._number
+        )
+        if self._newest is not None:
+            self._newest.notify("retire")
+        self._number = generation.number + 1
+        self._newest = self._link(generation, channel, pid)
+        return self._newest
+
+    def _link(self, generation: Generation, channel: Channel, pid: int) -> Link:
+        link = Link(generation, channel, pid, self)
+        self.links.append(link)
+        link.greet(self._epoch, self._kit.base)
+        return link
+
+    # ---- what supervisors tell -------------------------------------------------------------------
+
+    def told(self, link: Link, events: Sequence[Event]) -> None:
+        """These things happened, perhaps some that were told before."""
+        self._tracks.events(link, events)
+        for event in events:
+            if event[0] == "closed":
+                self._carried.pop(event[1], None)
+        self._wake()
+
+    def welcomed(self, link: Link) -> None:
+        """All that it keeps was told: what it was asked for and does not have is asked for again.
+
+        That is so where the connection broke, or where it was started by this very link.
+        """
+        missing = [t.request for _, t in self._tracks.of(link) if t.request is not None and not t.history]
+        if missing and link.replaces:
+            _send_start(link, missing)
+
+    def _ward_ended(self, run_id: str, status: int | None) -> None:
+        self._report(exited(run_id, status, self._clock.wall()))
+
+    def _report(self, report: RunReport) -> None:
+        self._tracks.report(report)
+        self._wake()
+
+    # ---- at the beginning ------------------------------------------------------------------------
+
+    async def meet_all(self) -> None:
+        """Find what earlier runners have left. Raises OSError."""
+        self._epoch = client.next_epoch(self._kit.root)
+        for generation in generations(self._kit.root):
+            self._number = generation.number + 1
+            await self._meet(generation)
+
+    async def _meet(self, generation: Generation) -> None:
+        while (lock := generation.take_lock()) is None:
+            channel = client.connect(generation)
+            if channel is not None:
+                await self._get_acquainted(generation, channel)
+                return
+            await anyio.sleep(_LOOK_AGAIN)  # it is ending: listens no longer, and still holds its lock
+        os.close(lock)
+        remains = Remains(generation)
+        traces = [trace for trace in remains.traces.values() if not trace.acknowledged]
+        for trace in traces:
+            self._tracks.add(trace.run_id, Track(None))
+        self._bury(remains, traces, {})
+
+    async def _get_acquainted(self, generation: Generation, channel: Channel) -> None:
+        link = self._link(generation, channel, 0)
+        with anyio.move_on_after(_SILENCE):
+            await link.welcomed_at_all.wait()
+        if not link.supervisor and not link.closed:
+            self._log.warning("supervisor_silent", directory=generation.directory)
+            for trace in Remains(generation).traces.values():
+                self._tracks.events(link, [] if trace.acknowledged else trace.history)
+
+    # ---- supervisors that die --------------------------------------------------------------------
+
+    def lost(self, link: Link) -> None:
+        """A connection has ended: its supervisor has, or we were too slow to read."""
+        self.links.remove(link)
+        if link is self._newest:
+            self._newest = None
+        if not self._leaving:
+            self._loop.call_soon(self._inquire, link)
+
+    def _inquire(self, link: Link) -> None:
+        if self._leaving:
+            link.close()
+            return
+        link.reap()
+        lock = link.generation.take_lock()
+        if lock is not None:
+            os.close(lock)
+            self._succeed(link)
+            self._wake()
+            return
+        channel = client.connect(link.generation)
+        if channel is None:
+            self._loop.call_later(_LOOK_AGAIN, self._inquire, link)
+            return
+        again = self._link(link.generation, channel, link.pid)
+        again.replace(link)
+        for _, track in self._tracks.of(link):
+            track.home = again
+        self._newest = self._newest or again
+
+    def _succeed(self, link: Link) -> None:
+        """It is dead: its runs are told of as far as can be, taken over, or started elsewhere."""
+        remains = Remains(link.generation)
+        mine = self._tracks.of(link)
+        for _, track in mine:
+            track.home = None
+        traces = [remains.traces[run_id] for run_id, _ in mine if run_id in remains.traces]
+        remains.wanted = {trace.run_id for trace in traces}
+        never = [t.request for run_id, t in mine if run_id not in remains.traces and t.request is not None]
+        if traces or never:
+            self._log.error("supervisor_lost", directory=link.generation.directory, runs=len(mine))
+        copies, link.copies = link.copies, {}
+        link.close()
+        self._bury(remains, traces, copies)
+        if never:
+            self._start_again(never)
+
+    def _start_again(self, requests: Sequence[RunRequest]) -> None:
+        """No `starting` on record and the supervisor proven dead: they may be sent again (rule 2)."""
+        try:
+            self.start(requests)
+        except OSError as error:
+            for request in requests:
+                self._report(
+                    RunLost(request.run_id, f"no supervisor can be started: {error}", self._clock.wall())
+                )
+
+    def _bury(self, remains: Remains, traces: Sequence[Trace], copies: Mapping[str, int]) -> None:
+        """Learn from a journal, and take over what lives; `traces` are the runs that still matter."""
+        same = self.wards.is_same_machine(remains.identity)
+        for trace in remains.traces.values() if same else ():
+            if trace.ended:
+                self.wards.take(trace)
+        for trace in traces:
+            self._tracks.events(None, trace.history)
+            if not trace.ended:
+                self._take_over(trace, same=same)
+        alive = self.wards.members(self.supervisors).keys() & remains.traces.keys()
+        self._carry_all(remains, copies, alive)
+        if traces or alive:
+            self._remains.append(remains)
+        else:
+            remains.generation.remove()
+
+    def _take_over(self, trace: Trace, *, same: bool) -> None:
+        now = self._clock.wall()
+        track = self._tracks.get(trace.run_id)
+        if not same:
+            self._report(RunLost(trace.run_id, _REBOOTED, now))
+        elif self.wards.take(trace):
+            self._report(RunStarted(trace.run_id, now))
+        elif track is not None and not track.followed:
+            track.fate = "gone" if trace.history else "unknown"
+        elif trace.history:
+            self._report(exited(trace.run_id, None, now))
+        else:
+            self._report(RunLost(trace.run_id, _MAY_HAVE_RUN, now))
+
+    def _carry_all(self, remains: Remains, copies: Mapping[str, int], alive: set[str]) -> None:
+        """Hand the outputs that still come to a living supervisor."""
+        for run_id in copies.keys() | alive:
+            pipe = copies[run_id] if run_id in copies else self.wards.output_of(run_id)
+            log = remains.traces[run_id].log if run_id in remains.traces else self._carried.get(run_id)
+            if pipe is None:
+                continue
+            with contextlib.suppress(OSError):
+                if log:
+                    self._carry(run_id, log, pipe)
+            os.close(pipe)
+
+    def _carry(self, run_id: str, log: str, pipe: int) -> None:
+        link = self._newest
+        if link is None or link.closed:
+            link = self._next_generation()
+        self._carried[run_id] = log
+        link.copies[run_id] = os.dup(pipe)
+        link.send({"do": "carry", "run": run_id, "log": log}, [pipe])
+
+    # ---- the end of runs, and of all -------------------------------------------------------------
+
+    def want(self, run_ids: Sequence[str]) -> None:
+        """Somebody is interested in these: their journals stay until `forget`."""
+        for remains in self._remains:
+            remains.wanted |= remains.traces.keys() & set(run_ids)
+
+    def forget(self, run_ids: Sequence[str]) -> None:
+        """Results that are saved elsewhere need not be kept by anybody."""
+        by_home: dict[Link, list[str]] = {}
+        for run_id, track in self._tracks.forget(run_ids):
+            if track.home is not None:
+                by_home.setdefault(track.home, []).append(run_id)
+        for link, done in by_home.items():
+            link.send({"do": "acknowledge", "runs": done})
+        gone = set(run_ids)
+        for remains in [remains for remains in self._remains if remains.wanted & gone]:
+            remains.wanted -= gone
+            self._remove_if_done(remains)
+
+    def _remove_if_done(self, remains: Remains) -> None:
+        if not remains.wanted and not any(self.wards.has(run_id) for run_id in remains.traces):
+            remains.generation.remove()
+            self._remains.remove(remains)
+
+    async def leave(self, patience: float) -> None:
+        """Let go of all; supervisors that have nothing left to do are seen off, within so many seconds."""
+        self._leaving = True
+        with anyio.move_on_after(patience):
+            for link in list(self.links):
+                await self._part(link)
+        for link in self.links:
+            link.close()
+        self.wards.members(self.supervisors)
+        for remains in list(self._remains):
+            self._remove_if_done(remains)
+        self.wards.close()
+
+    async def _part(self, link: Link) -> None:
+        try:
+            childless = (await link.ask("retire"))["childless"]
+        except LinkLost:
+            childless = True
+        if link in self.links:
+            self.links.remove(link)
+        link.close()
+        while childless:
+            gone = link.reap()
+            lock = link.generation.take_lock()
+            if lock is not None:
+                os.close(lock)
+            if lock is not None and gone:
+                if not self._tracks.of(link):
+                    link.generation.remove()
+                return
+            await anyio.sleep(0.001)
+
+
+def _send_start(link: Link, requests: Sequence[RunRequest]) -> None:
+    link.started += len(requests)
+    runs = {
+        request.run_id: {
+            "command": request.command,
+            "environment": dict(request.environment),
+            "directory": request.directory,
+            "log": request.log,
+        }
+        for request in requests
+    }
+    link.send({"do": "start", "runs": runs})

@@ -1,0 +1,240 @@
+"""Commands as processes: what a step finds around itself, and what is told of its end."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from phased.ports import RunExited, RunNotStarted, RunReport
+from tests.runners.build import Place, outcome, run, until, until_ended, until_started
+
+pytestmark = pytest.mark.anyio
+
+
+async def _output(place: Place, command: str, **environment: str) -> str:
+    async with place.runner(environment=environment) as runner:
+        request = place.request(command)
+        [report] = await run(runner, request)
+        assert outcome(report) == 0, Path(request.log).read_text()
+        return Path(request.log).read_text()
+
+
+@pytest.mark.parametrize("command, expected", [("exit 7", 7), ("kill -9 $$", "signal 9"), ("kill -15 $$", "signal 15")])
+async def test_the_exit_is_told_as_it_was(place: Place, command: str, expected: int | str) -> None:
+    async with place.runner() as runner:
+        assert [outcome(report) for report in await run(runner, place.request(command))] == [expected]
+
+
+async def test_output_and_errors_go_to_the_log_in_order(place: Place) -> None:
+    assert await _output(place, "echo a; echo b >&2; echo c") == "a\nb\nc\n"
+
+
+async def test_a_log_is_appended_to_and_private(place: Place) -> None:
+    log = place.logs / "x.log"
+    log.write_text("before\n")
+    log.chmod(0o600)
+    async with place.runner() as runner:
+        await run(runner, place.request("echo after", log=str(log)))
+        fresh = place.request("echo fresh")
+        await run(runner, fresh)
+    assert log.read_text() == "before\nafter\n"
+    assert stat.S_IMODE(os.stat(fresh.log).st_mode) == 0o600
+
+
+async def test_a_step_has_three_descriptors_a_session_and_no_input(place: Place) -> None:
+    command = "cat; ls /proc/self/fd | wc -w; ps -o sid= -p $$ | tr -d ' '; echo $$"
+    words = (await _output(place, command)).split()
+    assert words[0] == "4", "0, 1, 2, and the one that ls opened"
+    assert words[1] == words[2]
+
+
+async def test_signals_are_default_and_unblocked(place: Place) -> None:
+    output = await _output(place, "grep -E '^Sig(Blk|Ign)' /proc/self/status")
+    internal = 3 << 31  # posix_spawn of glibc ignores two signals that are its own: 32 and 33
+    assert [int(line.split()[1], 16) & ~internal for line in output.splitlines()] == [0, 0]
+
+
+async def test_limits_umask_and_directory_are_the_users(place: Place) -> None:
+    before = os.umask(0o027)
+    try:
+        runner = place.runner()
+    finally:
+        os.umask(before)
+    async with runner:
+        request = place.request("umask; ulimit -n; pwd; cat /proc/self/oom_score_adj")
+        await run(runner, request)
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    umask, files, directory, oom = Path(request.log).read_text().split()
+    assert umask == "0027"
+    assert files in (str(limit), "unlimited")
+    assert directory == str(place.workspace)
+    assert int(oom) >= 0
+
+
+async def test_the_environment_is_the_base_less_the_engines_own_and_the_runs(place: Place) -> None:
+    base = {"A": "base", "B": "base", "NOTIFY_SOCKET": "x", "LISTEN_FDS": "1", "WATCHDOG_PID": "1", "PHASED_TOKEN": "x"}
+    async with place.runner(environment=base) as runner:
+        request = place.request("env", B="own", PHASED_STEP_ID="id", C="ü\nx")
+        await run(runner, request)
+    found = Path(request.log).read_text()
+    assert "A=base\n" in found
+    assert "B=own\n" in found
+    assert "PHASED_STEP_ID=id\n" in found
+    assert "C=ü\nx\n" in found
+    assert f"PHASED_RUN_ID={request.run_id}\n" in found
+    assert f"PWD={place.workspace}\n" in found
+    for gone in ("NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_PID", "PHASED_TOKEN"):
+        assert f"{gone}=" not in found
+
+
+async def test_bytes_that_are_no_text_survive_in_the_environment(place: Place) -> None:
+    async with place.runner(environment={"RAW": os.fsdecode(b"\xff\xfe")}) as runner:
+        request = place.request('printf "%s" "$RAW"')
+        await run(runner, request)
+    assert Path(request.log).read_bytes() == b"\xff\xfe"
+
+
+async def test_the_default_shell_is_bash_if_present_else_sh(place: Place) -> None:
+    expected = "bash" if os.access("/bin/bash", os.X_OK) else "sh"
+    async with place.runner(shell=None) as runner:
+        request = place.request("cat /proc/$$/comm; true")
+        await run(runner, request)
+    assert Path(request.log).read_text().strip() == expected
+
+
+async def test_a_shell_by_name_is_found(place: Place) -> None:
+    async with place.runner(shell="sh") as runner:
+        assert [outcome(r) for r in await run(runner, place.request("exit 3"))] == [3]
+
+
+async def test_no_e_the_last_status_counts(place: Place) -> None:
+    async with place.runner() as runner:
+        assert [outcome(r) for r in await run(runner, place.request("false\ntrue"))] == [0]
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+async def test_a_script_of_1_mb_runs_as_any_other(place: Place, shell: str) -> None:
+    if not os.access(shell, os.X_OK):
+        pytest.skip(f"{shell} is not here")
+    filler = ": 'ü and other words that fill a line'\n" * 30_000
+    command = f"x=1\n{filler}echo $0 $# $x\nexit 5\n"
+    assert len(command) > 1_000_000
+    async with place.runner(shell=shell) as runner:
+        short, long = place.request("echo $0 $# 1\nexit 5"), place.request(command)
+        assert [outcome(r) for r in await run(runner, short, long)] == [5, 5]
+    assert Path(long.log).read_text() == Path(short.log).read_text()
+    assert sorted(path.name for path in place.logs.iterdir()) == ["1.log", "2.log"], "the script is gone"
+
+
+def _reason(report: RunReport) -> str:
+    assert isinstance(report, RunNotStarted), report
+    return report.reason
+
+
+async def test_what_cannot_start_says_why(place: Place) -> None:
+    absent = str(place.root / "absent")
+    (place.root / "file").write_text("")
+    fifo, link = str(place.logs / "fifo"), str(place.logs / "link")
+    os.mkfifo(fifo)
+    os.symlink(place.root / "elsewhere", link)
+    async with place.runner() as runner:
+        reports = await run(
+            runner,
+            place.request("true", directory=absent),
+            place.request("true", directory=str(place.root / "file")),
+            place.request("true", log=fifo),
+            place.request("true", log=link),
+            place.request("true", log=absent + "/x.log"),
+            place.request("true", log=str(place.logs)),
+            place.request("true", BIG="x" * 200_000),
+            place.request("true\0"),
+        )
+        assert outcome((await run(runner, place.request("exit 4")))[0]) == 4, "others still start"
+    reasons = [_reason(report) for report in reports]
+    assert reasons[0] == f"no such directory: {absent}"
+    assert reasons[1].startswith("not a directory")
+    assert "cannot be opened" in reasons[2]
+    assert "cannot be opened" in reasons[3]
+    assert "No such file" in reasons[4]
+    assert "cannot be opened" in reasons[5]
+    assert "larger than the system allows" in reasons[6]
+    assert "not possible" in reasons[7]
+    assert not (place.root / "elsewhere").exists()
+
+
+async def test_a_shell_that_is_missing_is_named(place: Place) -> None:
+    async with place.runner(shell="/no/such/shell") as runner:
+        [report] = await run(runner, place.request("true"))
+    assert _reason(report) == "no such shell: /no/such/shell"
+
+
+async def test_starting_again_by_the_same_id_starts_nothing(place: Place) -> None:
+    async with place.runner() as runner:
+        request = place.request("echo once")
+        await run(runner, request)
+        await runner.start([request])
+        await run(runner, place.request("true"))
+    assert Path(request.log).read_text() == "once\n"
+
+
+async def test_the_leaders_exit_ends_a_run_not_the_end_of_its_output(place: Place) -> None:
+    async with place.runner() as runner:
+        request = place.request(f"(while [ ! -e {place.root}/go ]; do sleep 0.02; done; echo late) & echo early")
+        assert [outcome(r) for r in await run(runner, request)] == [0]
+        assert Path(request.log).read_text() == "early\n", "drained before the exit is told"
+        left = await runner.leftovers()
+        assert set(left) == {request.run_id}
+        (place.root / "go").touch()
+        await until(lambda: Path(request.log).read_text() == "early\nlate\n")
+
+
+async def test_a_runner_that_leaves_ends_no_step_and_the_next_gets_its_exit(place: Place) -> None:
+    go = place.root / "go"
+    request = place.request(f"echo a; while [ ! -e {go} ]; do sleep 0.02; done; echo b; exit 6")
+    async with place.runner() as runner:
+        await runner.start([request])
+        await until_started(runner, [request.run_id])
+    async with place.runner() as runner:
+        assert await runner.known([request.run_id]) == {request.run_id: "running"}
+        [process, *_] = await runner.processes(request.run_id)
+        assert process.leader
+        go.touch()
+        ended = await until_ended(runner, [request.run_id])
+        assert outcome(ended[request.run_id]) == 6
+        await runner.forget([request.run_id])
+    assert Path(request.log).read_text() == "a\nb\n"
+    assert place.supervisors() == []
+    assert os.listdir(place.state / "supervisors") == ["epoch"]
+
+
+async def test_what_ended_while_nobody_was_there_is_known(place: Place) -> None:
+    requests = [place.request("sleep 0.2; exit 9"), place.request("sleep 0.2")]
+    async with place.runner() as runner:
+        await runner.start(requests)
+        await until_started(runner, [r.run_id for r in requests])
+    await until(lambda: not place.supervisors())
+    ids = [r.run_id for r in requests]
+    async with place.runner() as runner:
+        known = await runner.known([*ids, "other"])
+        assert [r.code for r in known.values() if isinstance(r, RunExited)] == [9, 0]
+        assert known["other"] == "absent"
+    async with place.runner() as runner:
+        assert set(await runner.known(ids)) == set(ids), "kept until it is forgotten"
+        assert all(isinstance(r, RunExited) for r in (await runner.known(ids)).values())
+        await runner.forget(ids)
+    async with place.runner() as runner:
+        assert await runner.known(ids) == dict.fromkeys(ids, "absent")
+    assert os.listdir(place.state / "supervisors") == ["epoch"]
+
+
+async def test_files_of_a_supervisor_are_private(place: Place) -> None:
+    async with place.runner() as runner:
+        await run(runner, place.request("true"))
+        folder = place.state / "supervisors" / "1"
+        modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in [folder, *folder.iterdir()]}
+    assert modes == {"1": 0o700, "lock": 0o600, "journal": 0o600, "socket": 0o600, "errors": 0o600}
