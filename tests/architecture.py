@@ -35,8 +35,9 @@ MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
     "engine": _BASE | {"observability"},
     "foreground": _BASE | {"observability", "engine"},
     "testing": _BASE | {"observability"},
-    "api": _BASE | {"observability", "loader", "logs", "store", "runners", "engine"},
-    "web": _BASE | {"observability", "loader", "logs", "store", "runners", "engine", "api"},
+    "access": _BASE | {"observability", "supervisor"},
+    "api": _BASE | {"observability", "loader", "logs", "store", "runners", "engine", "access"},
+    "web": _BASE | {"observability", "loader", "logs", "store", "runners", "engine", "access", "api"},
     "client": frozenset({"errors", "contract"}),
     "cli": frozenset({"errors", "contract", "client", "loader", "settings"}),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -25,12 +27,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def write(path: Path, text: str) -> Path:
+    """Make a file with the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
 
 def test_without_any_source_every_value_is_the_default() -> None:
+    """Without any source every value is the default."""
     found = load(environ={"HOME": "/nowhere"})
     for item in all_settings():
         assert getattr(getattr(found, item.section), item.key) == item.default
@@ -51,6 +55,7 @@ def test_a_later_source_wins(tmp_path: Path) -> None:
 
 
 def test_the_users_file_is_found(tmp_path: Path) -> None:
+    """The users file is found."""
     write(tmp_path / "phased" / "phased.toml", "[history]\nlimit = 7\n")
     assert load(environ={"XDG_CONFIG_HOME": str(tmp_path)}).history.limit == 7
     write(tmp_path / "home" / ".config" / "phased" / "phased.toml", "[history]\nlimit = 8\n")
@@ -76,6 +81,7 @@ def test_the_users_file_is_found(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_file_is_refused_naming_it_and_the_way_out(tmp_path: Path, text: str, said: str) -> None:
+    """A bad file is refused naming it and the way out."""
     file = write(tmp_path / "phased.toml", text)
     with pytest.raises(SettingsError, match=said) as caught:
         load(file, environ={})
@@ -84,6 +90,7 @@ def test_a_bad_file_is_refused_naming_it_and_the_way_out(tmp_path: Path, text: s
 
 
 def test_a_file_of_bytes_that_are_no_text_is_refused(tmp_path: Path) -> None:
+    """A file of bytes that are no text is refused."""
     file = tmp_path / "phased.toml"
     file.write_bytes(b"[run]\nshell = '\xff'\n")
     with pytest.raises(SettingsError, match="cannot read"):
@@ -92,14 +99,16 @@ def test_a_file_of_bytes_that_are_no_text_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["missing.toml", "."])
 def test_a_named_file_that_cannot_be_read_is_an_error(tmp_path: Path, name: str) -> None:
+    """A named file that cannot be read is an error."""
     with pytest.raises(FileUnreadable, match="cannot read the settings in"):
         load(tmp_path / name, environ={})
 
 
 def test_a_bad_variable_is_refused_by_its_name() -> None:
+    """A bad variable is refused by its name."""
     with pytest.raises(SettingsError, match="from PHASED_LOG_LEVEL: it is one of"):
         load(environ={"PHASED_LOG_LEVEL": "loud"})
-    with pytest.raises(SettingsError, match="PHASED_RUN_MAX_PARALEL.*did you mean PHASED_RUN_MAX_PARALLEL"):
+    with pytest.raises(SettingsError, match=r"PHASED_RUN_MAX_PARALEL.*did you mean PHASED_RUN_MAX_PARALLEL"):
         load(environ={"PHASED_RUN_MAX_PARALEL": "3"})
 
 
@@ -116,6 +125,7 @@ def test_variables_that_steps_find_are_no_settings() -> None:
 
 
 def test_the_documented_variables_of_places() -> None:
+    """The documented variables of places."""
     found = load(environ={"PHASED_STATE_DIR": "/s", "PHASED_SOCKET": "/k/sock"})
     assert (str(found.state_directory), str(found.socket_path)) == ("/s", "/k/sock")
 
@@ -131,19 +141,19 @@ def test_the_documented_variables_of_places() -> None:
     ],
 )
 def test_where_the_state_lies(environ: dict[str, str], place: str) -> None:
+    """Where the state lies."""
     assert str(default_state_directory(environ)) == place
 
 
 def test_without_a_home_the_users_entry_counts() -> None:
-    import os
-    import pwd
-
+    """Without a home the users entry counts."""
     home = pwd.getpwuid(os.getuid()).pw_dir
     assert str(default_state_directory({})) == f"{home}/.local/state/phased"
     assert str(default_state_directory({"HOME": "odd"})) == f"{home}/.local/state/phased"
 
 
 def test_where_the_socket_lies() -> None:
+    """Where the socket lies."""
     state = Path("/s")
     assert str(default_socket(state, {"RUNTIME_DIRECTORY": "/run/phased"})) == "/run/phased/phased.sock"
     assert str(default_socket(state, {"XDG_RUNTIME_DIR": "/run/user/7"})) == "/run/user/7/phased.sock"
@@ -151,11 +161,13 @@ def test_where_the_socket_lies() -> None:
 
 
 def test_steps_inherit_nothing_of_ours() -> None:
+    """Steps inherit nothing of ours."""
     environ = {"PATH": "/bin", "PHASED_TOKEN": "t", "GITPOD_ENVIRONMENT_ID": "e", "_PHASED_COMPLETE": "x"}
     assert base_environment(environ) == {"PATH": "/bin"}
 
 
 def test_color() -> None:
+    """What forbids colour."""
     assert wants_no_color({"NO_COLOR": "1"})
     assert not wants_no_color({"NO_COLOR": ""})
     assert wants_no_color({"TERM": "dumb"})
@@ -176,6 +188,7 @@ def test_color() -> None:
     ],
 )
 def test_durations(raw: object, seconds: float) -> None:
+    """Each way to write a duration."""
     assert duration(raw) == pytest.approx(seconds)
 
 
@@ -194,6 +207,7 @@ def test_whatever_is_read_is_a_value_or_refused(raw: object) -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
+    """Every setting says what it means."""
     variables = [item.variable for item in all_settings()]
     assert len(set(variables)) == len(variables)
     for item in all_settings():
@@ -203,6 +217,7 @@ def test_every_setting_says_what_it_means() -> None:
 
 
 def test_the_shipped_file_is_what_the_settings_say(tmp_path: Path) -> None:
+    """The shipped file is what the settings say."""
     shipped = (ROOT / "configs" / "phased.toml").read_text()
     assert shipped == example_file(), (
         "write it anew: python -c 'from phased.cli.config import example_file as e; print(e(), end=\"\")' "

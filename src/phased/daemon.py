@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID, uuid4, uuid5
 
 from phased.engine.clock import SystemClock
 from phased.errors import FileUnreadable, StateDirectoryHeld
+from phased.observability import Level, configure
 
 if TYPE_CHECKING:
     from phased.core.specs import Catalog
@@ -99,6 +100,7 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
     from phased.settings import base_environment  # noqa: PLC0415 - the same
     from phased.store.sqlite import SqliteStore  # noqa: PLC0415 - the same
 
+    configure(cast("Level", settings.log.level), "json" if settings.log.format == "json" else "text")
     clock = SystemClock()
     state = state_directory(settings)
     state.create()

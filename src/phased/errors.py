@@ -19,7 +19,18 @@ Every message begins with "cannot ...", names the thing and says what to do. Fac
     ├── RunnerError            a step cannot be started
     │   └── SupervisorLost
     ├── OutputRefused          an output that a step cannot set
-    ├── NotFound               an execution, step or log that does not exist
+    ├── NotFound               something that was asked for and does not exist
+    ├── AlreadyExists          something of that name is there
+    ├── FailedPrecondition     it cannot be done in the state that something is in
+    │   └── KeyUnusable        the key of the secrets is missing, or is another one
+    ├── InvalidArgument        what was asked for makes no sense, whatever the state
+    ├── FellBehind             a reader was too slow for what changed
+    ├── CloneFailed            a repository that could not be copied
+    ├── Unauthenticated        nobody knows who asks
+    ├── PermissionDenied       who asks may not
+    ├── Unavailable            not now: the daemon is ending, or cannot reach what it needs
+    ├── Unreachable            there is no daemon to talk to, or it went away
+    ├── Refused                a daemon answered with an error
     └── Unsupported            something a later version will do
 """
 
@@ -137,7 +148,55 @@ class OutputRefused(PhasedError):
 
 
 class NotFound(PhasedError):
-    """An execution, step or log that was asked for does not exist."""
+    """An environment, automation, execution, step or log that was asked for does not exist."""
+
+
+class AlreadyExists(PhasedError):
+    """Something is to be made whose name is taken."""
+
+
+class FailedPrecondition(PhasedError):
+    """It cannot be done as things stand; the message says what stands in the way."""
+
+
+class KeyUnusable(FailedPrecondition):
+    """The key of the secrets is missing, unsafe, or not the one that they were encrypted with."""
+
+
+class InvalidArgument(PhasedError):
+    """What was asked for makes no sense, whatever the state; the message names the field."""
+
+
+class FellBehind(PhasedError):
+    """More has changed than is kept for a reader that does not read: it has to look at everything anew."""
+
+
+class CloneFailed(PhasedError):
+    """A repository could not be copied into a workspace; the message says why, without its credentials."""
+
+
+class Unauthenticated(PhasedError):
+    """It is not known who asks: no token, or one that is wrong, expired or revoked."""
+
+
+class PermissionDenied(PhasedError):
+    """Who asks is known, and may not do this."""
+
+
+class Unavailable(PhasedError):
+    """It cannot be done now, and may work later: the daemon is ending."""
+
+
+class Unreachable(PhasedError):
+    """There is no daemon where one was looked for, it went away, or what answers is none."""
+
+
+class Refused(PhasedError):
+    """A daemon answered with an error; `code` is one of the contract's ErrorCode, the message its own."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Unsupported(PhasedError):

@@ -7,7 +7,8 @@ imported at the first event, since most short commands log nothing and should no
 from __future__ import annotations
 
 import sys
-from typing import Any, Literal, Protocol
+from contextlib import suppress
+from typing import Any, Literal, Protocol, TextIO, cast
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -56,6 +57,20 @@ def logger(name: str) -> Logger:
     return _LazyLogger(name)
 
 
+class _StandardError:
+    """Standard error as it is now; a log line that nobody can take is no reason to fail."""
+
+    def write(self, text: str) -> None:
+        """Write, or drop."""
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Pass on, or drop."""
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()
+
+
 def _structlog() -> Any:  # noqa: ANN401 - a module
     import structlog  # noqa: PLC0415 - see the module's opening
 
@@ -71,7 +86,7 @@ def _structlog() -> Any:  # noqa: ANN401 - a module
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 last,
             ],
-            logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+            logger_factory=lambda *_: structlog.PrintLogger(cast("TextIO", _StandardError())),
         )
         _chosen["ready"] = True
     return structlog

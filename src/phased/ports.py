@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from phased.contract.definitions import ServiceDefinition
 from phased.contract.execution import TaskExecutionSpec
@@ -16,8 +16,14 @@ from phased.core.policy import ExecutionPolicy
 from phased.core.service_status import ServiceChange
 from phased.core.status import StatusChange, StepStatus
 
+if TYPE_CHECKING:  # a foreground run needs none of what these bring
+    from phased.core.access import FormerValue, SecretRecord, TokenRecord
+    from phased.core.environment import EnvironmentRecord, ExecutionQuery, TaskRecord
+
 __all__ = [
+    "AccessStore",
     "Clock",
+    "DefinitionStore",
     "ExecutionRecord",
     "RunExited",
     "RunLost",
@@ -117,8 +123,10 @@ class Store(Protocol):
     async def find(self, prefix: str) -> list[StoredExecution]:
         """The executions whose id begins with `prefix` (hex digits and hyphens), at most ten."""
 
-    async def save_services(self, services: Sequence[ServiceRecord]) -> None:
+    async def save_services(self, services: Sequence[ServiceRecord], *, durable: bool = False) -> None:
         """Save services, new ones (`expected_version` 0) and known ones; all or none.
+
+        `durable`: a definition is among it, so that it has to survive a loss of power too.
 
         Raises StaleVersion where `expected_version` is not the version that is stored.
         """
@@ -136,6 +144,65 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Release what is held; further calls raise StoreError."""
+
+
+class DefinitionStore(Protocol):
+    """Remembers environments and tasks, and is asked for executions. What is saved survives a loss of power.
+
+    Raises StoreFull where there is no room, StoreError otherwise; then nothing of the call is saved.
+    """
+
+    async def save_environments(self, records: Sequence[EnvironmentRecord]) -> None:
+        """Save environments, new ones and known ones; all or none."""
+
+    async def list_environments(self) -> list[EnvironmentRecord]:
+        """All, in the order in which they were first saved."""
+
+    async def remove_environment(self, environment_id: str) -> list[str]:
+        """Forget an environment with its tasks, services and executions; the ids of what has logs."""
+
+    async def save_tasks(self, records: Sequence[TaskRecord], *, remove: Sequence[str] = ()) -> None:
+        """Save tasks, new ones and known ones, and forget others, by id; all or none."""
+
+    async def list_tasks(self, environment_id: str | None = None) -> list[TaskRecord]:
+        """The tasks of an environment, or all, oldest first."""
+
+    async def select(self, query: ExecutionQuery, limit: int) -> list[StoredExecution]:
+        """The executions that are asked for, in the order that is asked for."""
+
+    async def count(self, query: ExecutionQuery, at_most: int) -> int:
+        """How many there are, `after` aside; counting ends at `at_most`."""
+
+
+class AccessStore(Protocol):
+    """Remembers secrets and tokens. What a call saved survives a loss of power.
+
+    Raises StoreFull where there is no room, StoreError otherwise; then nothing of the call is saved.
+    """
+
+    async def save_secret(self, record: SecretRecord, former: FormerValue | None = None) -> None:
+        """Save a secret, a new or a known one, and the value that it had."""
+
+    async def remove_secrets(self, former: Sequence[FormerValue]) -> None:
+        """Forget these secrets; the values that they had are kept for masking."""
+
+    async def list_secrets(self) -> list[SecretRecord]:
+        """All, oldest first."""
+
+    async def list_former_values(self) -> list[FormerValue]:
+        """All, oldest first."""
+
+    async def drop_former_values(self, before: int) -> None:
+        """Forget those that were replaced before this time: no log is so old."""
+
+    async def save_token(self, record: TokenRecord) -> None:
+        """Save a new token."""
+
+    async def remove_tokens(self, token_ids: Sequence[str]) -> None:
+        """Forget tokens; those that are not there are no error."""
+
+    async def list_tokens(self) -> list[TokenRecord]:
+        """All, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +245,8 @@ class RunExited:
     code: int | None
     signal: int | None
     at: int
+    note: str | None = None
+    """What went wrong beside it, for people: `output was lost: No space left on device`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,9 @@ class ServiceSettings:
     """How services end."""
 
     stop_timeout: float = setting(
-        120.0, "How long a service without a stop command has to end after SIGTERM, before it is killed.", least=0
+        120.0,
+        "How long a service without a stop command has to end after SIGTERM, before it is killed.",
+        least=0,
     )
     stop_command_timeout: float = setting(
         120.0, "How long a stop command may take, before it and its service are killed.", least=0
@@ -131,6 +133,43 @@ class HistorySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ListenSettings:
+    """Where the daemon is reached beside its socket. A token is always needed there."""
+
+    address: str = setting(
+        "", "HOST:PORT to listen on, as 127.0.0.1:7000; port 0 takes a free one. Empty: only the socket."
+    )
+    hosts: tuple[str, ...] = setting(
+        (),
+        "Names, with port where it is not the scheme's own, under which clients may ask for it beside the "
+        "address itself. Requests for other names are refused, so that no web page reaches the daemon.",
+    )
+    certificate: str = setting("", "File with the TLS certificate and its chain, PEM. Empty: no TLS.")
+    key: str = setting("", "File with the certificate's private key, PEM. Empty: it is in the same file.")
+    remote: bool = setting(
+        False, "Whether the address may be another than a loopback one. Without TLS tokens travel in clear."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """How the daemon ends."""
+
+    on_stop: str = setting(
+        "stop",
+        "What becomes of running work when the daemon is told to end. stop: it is stopped; keep: it goes on, "
+        "and the next daemon takes it over.",
+        choices=("stop", "keep"),
+    )
+    stop_timeout: float = setting(
+        90.0, "How long the daemon waits for work that it stops, before it ends nevertheless.", least=0
+    )
+    drain_timeout: float = setting(
+        5.0, "How long answers that have begun may take once the daemon ends.", least=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All sections, and of each value where it came from."""
 
@@ -140,11 +179,13 @@ class Settings:
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
     history: HistorySettings = HistorySettings()
+    listen: ListenSettings = ListenSettings()
+    daemon: DaemonSettings = DaemonSettings()
     origins: Mapping[str, str] = field(default_factory=dict)
     """By `section.key`; what is missing is the default."""
 
     def origin(self, name: str) -> str:
-        """Where the value of `section.key` came from: `default`, `file PATH`, `environment NAME`, `flag X`."""
+        """Where the value of `section.key` is from: `default`, `file PATH`, `environment NAME`, `flag X`."""
         return self.origins.get(name, "default")
 
     @property
@@ -456,6 +497,17 @@ def base_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]
         for name, value in environ.items()
         if not name.startswith(("PHASED_", "_PHASED_")) and name != "GITPOD_ENVIRONMENT_ID"
     }
+
+
+def service_notices(environ: Mapping[str, str] | None = None) -> tuple[str, float | None]:
+    """Where the service manager is told how it goes ("" : nowhere), and after how many seconds of silence it
+    gives the service up (None: never). Source: sd_notify(3), sd_watchdog_enabled(3).
+    """
+    environ = os.environ if environ is None else environ
+    text = environ.get("WATCHDOG_USEC", "")
+    meant = environ.get("WATCHDOG_PID", "") in {"", str(os.getpid())}
+    patience = int(text) / 1_000_000 if meant and re.fullmatch(r"[0-9]{1,18}", text, re.ASCII) else None
+    return environ.get("NOTIFY_SOCKET", ""), patience or None
 
 
 def wants_no_color(environ: Mapping[str, str] | None = None) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -39,9 +42,15 @@ class Program:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("PHASED_", "_PHASED_", "XDG_")) and name not in {"NO_COLOR", "TERM", "COLUMNS"}
+            if not name.startswith(("PHASED_", "_PHASED_", "XDG_"))
+            and name not in {"NO_COLOR", "TERM", "COLUMNS"}
         }
-        own = {"HOME": str(self.home), "PHASED_STATE_DIR": str(self.state), "TERM": "xterm", "LANG": "C.UTF-8"}
+        own = {
+            "HOME": str(self.home),
+            "PHASED_STATE_DIR": str(self.state),
+            "TERM": "xterm",
+            "LANG": "C.UTF-8",
+        }
         return {**inherited, **own, "PYTHONUNBUFFERED": "", **(extra or {})}
 
     def write(self, text: str, name: str = "automations.yaml") -> Path:
@@ -52,7 +61,11 @@ class Program:
         return path
 
     def run(
-        self, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None, cwd: Path | None = None
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        cwd: Path | None = None,
     ) -> Result:
         """Run to its end."""
         return subprocess.run(
@@ -67,7 +80,7 @@ class Program:
             check=False,
         )
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
         """Start, with pipes; in a session of its own, so that no terminal reaches it."""
         process = subprocess.Popen(
             [sys.executable, "-m", "phased", *arguments],
@@ -76,14 +89,16 @@ class Program:
             stdin=subprocess.DEVNULL,
             stdout=options.pop("stdout", subprocess.PIPE),
             stderr=options.pop("stderr", subprocess.PIPE),
-            text=True,
+            text=options.pop("text", True),
             start_new_session=True,
             **options,
         )
         self._started.append(process)
         return process
 
-    def terminal(self, *arguments: str, rows: int = 24, columns: int = 80, env: Mapping[str, str] | None = None) -> Terminal:
+    def terminal(
+        self, *arguments: str, rows: int = 24, columns: int = 80, env: Mapping[str, str] | None = None
+    ) -> Terminal:
         """Start on a terminal of its own, as its controlling one: Ctrl-C typed there arrives."""
         leader, follower = pty.openpty()
         _resize(follower, rows, columns)
@@ -112,7 +127,10 @@ class Program:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 with suppress(OSError):
-                    if str(self.home).encode() in (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes():
+                    if (
+                        str(self.home).encode()
+                        in (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+                    ):
                         found.append(int(entry.name))
         return found
 
@@ -150,7 +168,7 @@ class Terminal:
         """Read until all of these were shown."""
         deadline = time.monotonic() + PATIENCE
         while not all(text.encode() in self.shown for text in texts):
-            assert self._read(deadline), f"{texts} not in {self.text}"
+            assert self._read(deadline), f"{texts} not in {self.text[-2000:]}"
         return self.text
 
     def end(self) -> int:
@@ -168,7 +186,7 @@ class Terminal:
 
     def _read(self, deadline: float) -> bool:
         ready, _, _ = select.select([self._leader], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, f"nothing came; so far: {self.text}"
+        assert ready, f"nothing more came; so far: {self.text[-2000:]}"
         try:
             block = os.read(self._leader, 65536)
         except OSError:  # EIO: nobody has the other end any more (pty(7))
@@ -186,10 +204,6 @@ sys.exit(main(sys.argv[1:]))
 
 
 def _resize(descriptor: int, rows: int, columns: int) -> None:
-    import fcntl
-    import struct
-    import termios
-
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -15,27 +16,38 @@ from phased import __version__, errors
 from phased.cli.application import EXIT_CODES, VERBS, application, exit_code
 from tests.cli.program import Program
 
-FILE = "tasks:\n  build:\n    command: echo built\n    dependsOn: [gen]\n  gen:\n    command: echo generated\n"
+FILE = (
+    "tasks:\n  build:\n    command: echo built\n    dependsOn: [gen]\n  gen:\n    command: echo generated\n"
+)
 
 HEAVY = (
-    "pydantic", "networkx", "rich", "starlette", "httpx", "cryptography", "sqlite3", "structlog", "anyio", "yaml",
-    "asyncio", "psutil",
+    "anyio", "asyncio", "cryptography", "httpx", "networkx", "psutil", "pydantic", "rich", "sqlite3",
+    "starlette",
+    "structlog", "yaml",
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["run", "--help"], ["executions", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["run", "--help"], ["executions", "--help"]]
+)
 def test_help_and_version_import_nothing_heavy(phased: Program, arguments: list[str]) -> None:
+    """Help and version import nothing heavy."""
     code = (
         "import sys; from phased.cli import main; code = main(sys.argv[1:]);"
         f"found = sorted(set(sys.modules) & set({HEAVY!r})); print(found, file=sys.stderr); sys.exit(code)"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, *arguments], env=phased.environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *arguments],
+        env=phased.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (result.returncode, result.stderr.strip()) == (0, "[]")
 
 
 def test_version_does_not_even_import_click(phased: Program) -> None:
+    """Version does not even import click."""
     code = "import sys; from phased.cli import main; main(['--version']); sys.exit('click' in sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], env=phased.environment(), capture_output=True, text=True, check=False
@@ -44,6 +56,7 @@ def test_version_does_not_even_import_click(phased: Program) -> None:
 
 
 def test_every_verb_has_help_with_the_common_options(phased: Program) -> None:
+    """Every verb has help with the common options."""
     for verb in VERBS:
         result = phased.run(verb, "--help")
         assert result.returncode == 0, result.stderr
@@ -53,8 +66,7 @@ def test_every_verb_has_help_with_the_common_options(phased: Program) -> None:
 
 
 def test_the_table_of_verbs_is_what_there_is() -> None:
-    import click
-
+    """The table of verbs is what there is."""
     context = click.Context(application)
     for verb in VERBS:
         command = application.get_command(context, verb)
@@ -90,6 +102,7 @@ def test_the_table_of_verbs_is_what_there_is() -> None:
 def test_what_cannot_be_done_says_so_with_its_exit_code(
     phased: Program, arguments: list[str], code: int, said: str
 ) -> None:
+    """What cannot be done says so with its exit code."""
     phased.write(FILE)
     result = phased.run(*arguments)
     assert (result.returncode, result.stdout) == (code, "")
@@ -98,7 +111,12 @@ def test_what_cannot_be_done_says_so_with_its_exit_code(
 
 
 def test_every_kind_of_error_has_an_exit_code() -> None:
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PhasedError)]
+    """Every kind of error has an exit code."""
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.PhasedError)
+    ]
     for kind in kinds:
         assert exit_code(kind.__new__(kind)) in {1, 2, 4}, kind
     assert set(EXIT_CODES) <= set(kinds)
@@ -120,6 +138,7 @@ def test_options_stand_before_or_after_the_verb(phased: Program, placed: str) ->
 
 
 def test_an_invalid_file_is_1_with_every_error_at_its_place(phased: Program) -> None:
+    """An invalid file is 1 with every error at its place."""
     phased.write("tasks:\n  a:\n    comand: echo\n    dependsOn: [b]\n")
     for verb in (["plan"], ["run", "a"], ["validate"]):
         result = phased.run(*verb)
@@ -131,6 +150,7 @@ def test_an_invalid_file_is_1_with_every_error_at_its_place(phased: Program) -> 
 
 
 def test_lenient_turns_unknown_keys_into_warnings(phased: Program) -> None:
+    """Lenient turns unknown keys into warnings."""
     phased.write("tasks:\n  a:\n    command: echo\n    colour: red\n")
     assert phased.run("plan").returncode == 1
     result = phased.run("plan", "--lenient")
@@ -140,6 +160,7 @@ def test_lenient_turns_unknown_keys_into_warnings(phased: Program) -> None:
 
 
 def test_a_reader_that_leaves_is_no_error_to_look_at(phased: Program) -> None:
+    """A reader that leaves is no error to look at."""
     process = phased.start("completion", "bash", stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.close()
@@ -150,6 +171,7 @@ def test_a_reader_that_leaves_is_no_error_to_look_at(phased: Program) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_an_answer_that_cannot_be_written_is_an_error(phased: Program) -> None:
+    """An answer that cannot be written is an error."""
     phased.write(FILE)
     with Path("/dev/full").open("w") as full:
         process = phased.start("plan", stdout=full)
@@ -158,30 +180,41 @@ def test_an_answer_that_cannot_be_written_is_an_error(phased: Program) -> None:
 
 
 def test_closed_descriptors_are_no_error(phased: Program) -> None:
+    """Closed descriptors are no error."""
     phased.write(FILE)
     script = 'exec "$0" -m phased run build --dry-run <&- >&- 2>&-'
     result = subprocess.run(
-        ["/bin/sh", "-c", script, sys.executable], cwd=phased.workspace, env=phased.environment(), check=False, timeout=60
+        ["/bin/sh", "-c", script, sys.executable],
+        cwd=phased.workspace,
+        env=phased.environment(),
+        check=False,
+        timeout=60,
     )
     assert result.returncode == 0
 
 
 def test_plan_as_text(phased: Program) -> None:
+    """Plan as text."""
     phased.write(FILE)
     assert phased.run("plan", "build").stdout == "build: 2 steps in 2 groups\n  1. gen\n  2. build\n"
     assert phased.run("plan").stdout.count("group") == 2
 
 
 def test_plan_as_values_is_the_same_each_time(phased: Program) -> None:
+    """Plan as values is the same each time."""
     phased.write(FILE)
     first = phased.run("plan", "build", "-o", "json").stdout
     assert first == phased.run("plan", "--format", "json", "build").stdout
     (entry,) = json.loads(first)
-    assert [[step["label"] for step in group["steps"]] for group in entry["spec"]["plan"]] == [["gen"], ["build"]]
+    assert [[step["label"] for step in group["steps"]] for group in entry["spec"]["plan"]] == [
+        ["gen"],
+        ["build"],
+    ]
     assert yaml.safe_load(phased.run("plan", "build", "-o", "yaml").stdout) == [entry]
 
 
 def test_plan_as_graphs(phased: Program) -> None:
+    """Plan as graphs."""
     phased.write(FILE + "services:\n  db:\n    commands: {start: sleep 9}\n")
     dot = phased.run("plan", "build", "--format", "dot").stdout
     assert dot.startswith("digraph plan {")
@@ -192,11 +225,15 @@ def test_plan_as_graphs(phased: Program) -> None:
 
 
 def test_planning_what_needs_a_service_works(phased: Program) -> None:
-    phased.write("tasks:\n  a: {command: echo, dependsOn: [db]}\nservices:\n  db: {commands: {start: sleep 9}}\n")
+    """Planning what needs a service works."""
+    phased.write(
+        "tasks:\n  a: {command: echo, dependsOn: [db]}\nservices:\n  db: {commands: {start: sleep 9}}\n"
+    )
     assert "  1. db (service)\n  2. a\n" in phased.run("plan", "a").stdout
 
 
 def test_a_trigger_plans_its_tasks_and_names_its_services(phased: Program) -> None:
+    """A trigger plans its tasks and names its services."""
     phased.write(
         "tasks:\n  a: {command: echo, triggeredBy: [prebuild]}\n  b: {command: echo}\n"
         "services:\n  db: {commands: {start: sleep 9}, triggeredBy: [prebuild]}\n"
@@ -209,6 +246,7 @@ def test_a_trigger_plans_its_tasks_and_names_its_services(phased: Program) -> No
 
 
 def test_config_show(phased: Program) -> None:
+    """Config show."""
     env = {"PHASED_RUN_MAX_PARALLEL": "8"}
     shown = phased.run("config", "show", "--origin", env=env).stdout
     assert "# environment PHASED_RUN_MAX_PARALLEL" in shown
@@ -224,17 +262,20 @@ def test_config_show(phased: Program) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_call_the_program(phased: Program, shell: str) -> None:
+    """Completion scripts call the program."""
     result = phased.run("completion", shell)
     assert result.returncode == 0
     assert "_PHASED_COMPLETE" in result.stdout
 
 
 def test_completion_completes_verbs(phased: Program) -> None:
+    """Completion completes verbs."""
     env = {"_PHASED_COMPLETE": "bash_complete", "COMP_WORDS": "phased exec", "COMP_CWORD": "1"}
     assert "plain,executions" in phased.run(env=env).stdout
 
 
 def test_without_a_home_everything_still_works(phased: Program) -> None:
+    """Without a home everything still works."""
     phased.write(FILE)
     for home in ("", "relative", "/no/such/home"):
         assert phased.run("run", "build", "--dry-run", env={"HOME": home}).returncode == 0
@@ -242,6 +283,7 @@ def test_without_a_home_everything_still_works(phased: Program) -> None:
 
 
 def test_the_directory_option_names_the_workspace(phased: Program) -> None:
+    """The directory option names the workspace."""
     phased.write(FILE)
     result = phased.run("-C", str(phased.workspace), "plan", "gen", cwd=Path(os.sep))
     assert result.returncode == 0, result.stderr

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from phased.contract.base import from_json
 from phased.contract.execution import TaskExecution
@@ -18,6 +19,7 @@ FILE = "tasks:\n  build:\n    command: exit 3\n    dependsOn: [gen]\n  gen:\n   
 
 
 def test_it_starts_and_keeps_nothing(phased: Program) -> None:
+    """It starts and keeps nothing."""
     phased.write(FILE)
     result = phased.run("run", "build", "--dry-run")
     assert (result.returncode, result.stdout) == (0, "")
@@ -29,6 +31,7 @@ def test_it_starts_and_keeps_nothing(phased: Program) -> None:
 
 
 def test_several_references_are_told_apart(phased: Program) -> None:
+    """Several references are told apart."""
     phased.write(FILE)
     lines = phased.run("run", "build", "gen", "--dry-run").stderr
     assert "build/gen: succeeded" in lines
@@ -36,6 +39,7 @@ def test_several_references_are_told_apart(phased: Program) -> None:
 
 
 def test_json_is_one_execution_a_line_and_always_the_last(phased: Program) -> None:
+    """Json is one execution a line and always the last."""
     phased.write(FILE)
     result = phased.run("run", "build", "gen", "--dry-run", "-o", "json")
     assert (result.returncode, result.stderr) == (0, "")
@@ -50,14 +54,14 @@ def test_json_is_one_execution_a_line_and_always_the_last(phased: Program) -> No
 
 
 def test_quiet_says_nothing(phased: Program) -> None:
+    """Quiet says nothing."""
     phased.write(FILE)
     result = phased.run("run", "build", "--dry-run", "-q")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 def test_yaml_is_one_document_a_change(phased: Program) -> None:
-    import yaml
-
+    """Yaml is one document a change."""
     phased.write(FILE)
     documents = list(yaml.safe_load_all(phased.run("run", "build", "--dry-run", "-o", "yaml").stdout))
     assert documents[-1]["status"]["phase"] == "TASK_EXECUTION_PHASE_SUCCEEDED"
@@ -69,14 +73,21 @@ def valid_files() -> list[str]:
     if not index.is_file():
         return []
     with index.open(newline="") as opened:
-        rows = [row for row in csv.DictReader(opened) if row["verdict"] == "valid" and int(row["n_tasks"] or 0) > 0]
-    rows = [row for row in rows if "schema:violation" not in row["features"] and "docker" not in row["features"]]
+        rows = [
+            row
+            for row in csv.DictReader(opened)
+            if row["verdict"] == "valid" and int(row["n_tasks"] or 0) > 0
+        ]
+    rows = [
+        row for row in rows if "schema:violation" not in row["features"] and "docker" not in row["features"]
+    ]
     return [f"{row['repo'].replace('/', '__')}.yaml" for row in rows][::25]
 
 
 @needs_shared
 @pytest.mark.parametrize("name", valid_files() or ["none"])
 def test_real_files_go_through_the_motions(phased: Program, name: str) -> None:
+    """Real files go through the motions."""
     file = SHARED / "corpus" / name
     if not file.is_file():
         pytest.skip(f"{name} is not in the corpus")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid5
@@ -27,30 +28,45 @@ EXECUTION = "6d1c3f52-2f0b-4b0e-9a57-0f6f1f0c5f0d"
 
 def stored(needs: dict[str, list[str]], main: str) -> StoredExecution:
     """An execution of `main` over tasks with these dependencies, as it begins."""
-    tasks = tuple(TaskDefinition(reference=r, name=r, command="x", depends_on=tuple(n)) for r, n in needs.items())
+    tasks = tuple(
+        TaskDefinition(reference=r, name=r, command="x", depends_on=tuple(n)) for r, n in needs.items()
+    )
     catalog = Catalog(environment_id("/w"), Definitions(tasks=tasks))
     planned = catalog.plan(main, EXECUTION)
     record = ExecutionRecord(
-        EXECUTION, catalog.environment, planned.task_id, main, "f", "manual", "", "PRINCIPAL_USER", 0, planned.spec
+        EXECUTION,
+        catalog.environment,
+        planned.task_id,
+        main,
+        "f",
+        "manual",
+        "",
+        "PRINCIPAL_USER",
+        0,
+        planned.spec,
     )
     return StoredExecution(record, StatusChange(EXECUTION, 0, 1, Phase.PENDING))
 
 
 def step(label: str, phase: Phase, **facts: object) -> StepStatus:
+    """The status of a step of the execution, started after a second."""
     return replace(StepStatus(str(uuid5(UUID(EXECUTION), label)), phase, started_at=SECOND), **facts)  # type: ignore[arg-type]
 
 
 def frame(tracked: Tracked, logs: Path, *, height: int = 20, unicode: bool = True) -> list[str]:
+    """The lines of a frame, as text."""
     tree = Tree(lambda _, step_id: logs / step_id, unicode=unicode)
     return [line.plain for line in tree.frame([tracked], 4 * SECOND, height)]
 
 
 def running(tracked: Tracked, *steps: StepStatus) -> Tracked:
+    """The same, once it runs and these steps are where they are."""
     tracked.take(StatusChange(EXECUTION, 1, 2, Phase.RUNNING, started_at=SECOND, steps=steps))
     return tracked
 
 
 def test_groups_collapse_but_for_the_one_that_runs(tmp_path: Path) -> None:
+    """Groups collapse but for the one that runs."""
     tracked = running(
         Tracked.of(stored({"a": [], "b": [], "c": ["a", "b"], "d": ["a"], "e": ["c", "d"]}, "e")),
         step("a", Phase.SUCCEEDED, completed_at=2 * SECOND),
@@ -69,13 +85,17 @@ def test_groups_collapse_but_for_the_one_that_runs(tmp_path: Path) -> None:
 
 
 def test_without_unicode_the_signs_are_ascii(tmp_path: Path) -> None:
-    tracked = running(Tracked.of(stored({"a": []}, "a")), step("a", Phase.FAILED, failure_message="exit code 3"))
+    """Without unicode the signs are ascii."""
+    tracked = running(
+        Tracked.of(stored({"a": []}, "a")), step("a", Phase.FAILED, failure_message="exit code 3")
+    )
     lines = frame(tracked, tmp_path, unicode=False)
     assert "".join(lines).isascii()
     assert lines[-1].startswith("      x a  failed")
 
 
 def test_a_thousand_steps_fit_and_the_failed_one_is_shown(tmp_path: Path) -> None:
+    """A thousand steps fit and the failed one is shown."""
     names = [f"t{number}" for number in range(1000)]
     tracked = running(
         Tracked.of(stored({**{name: [] for name in names}, "all": names}, "all")),
@@ -91,6 +111,7 @@ def test_a_thousand_steps_fit_and_the_failed_one_is_shown(tmp_path: Path) -> Non
 
 
 def test_hostile_output_cannot_leave_its_line(tmp_path: Path) -> None:
+    """Hostile output cannot leave its line."""
     log = tmp_path / "log"
     log.write_bytes(b"first\n\x1b]0;title\x07\x1b[2J\x1b[H\x9b31m evil \xe2\x80\xae\x08\x00 text \xff\n\n")
     said = last_line(log)
@@ -100,12 +121,14 @@ def test_hostile_output_cannot_leave_its_line(tmp_path: Path) -> None:
 
 
 def test_of_a_progress_bar_the_last_state_is_shown(tmp_path: Path) -> None:
+    """Of a progress bar the last state is shown."""
     log = tmp_path / "log"
     log.write_bytes(b"begin\n10%\r50%\r100%\r")
     assert last_line(log) == "100%"
 
 
 def test_a_line_without_end_is_cut(tmp_path: Path) -> None:
+    """A line without end is cut."""
     log = tmp_path / "log"
     log.write_bytes(b"x" * 10_000_000)
     assert len(last_lines(log, 20)[0]) <= 65536
@@ -116,14 +139,17 @@ def test_a_line_without_end_is_cut(tmp_path: Path) -> None:
 class Screen(io.StringIO):
     """A terminal that only keeps what it is sent."""
 
-    encoding = "utf-8"  # type: ignore[assignment]
+    encoding = "utf-8"
 
     def isatty(self) -> bool:
         return True
 
 
 @pytest.mark.parametrize("columns", [10, 20, 40, 200])
-def test_frames_fit_narrow_and_wide_terminals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+def test_frames_fit_narrow_and_wide_terminals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """Frames fit narrow and wide terminals."""
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("LINES", "10")
     one = stored({"a-rather-long-name-of-a-task": [], "b": ["a-rather-long-name-of-a-task"]}, "b")
@@ -137,6 +163,7 @@ def test_frames_fit_narrow_and_wide_terminals(tmp_path: Path, monkeypatch: pytes
 
 
 def test_live_progress_ends_with_the_summary(tmp_path: Path) -> None:
+    """Live progress ends with the summary."""
     screen = Screen()
     progress = LiveProgress(screen, lambda _, step_id: tmp_path / step_id, SystemClock(), color=True)
     one = stored({"a": []}, "a")
@@ -147,7 +174,9 @@ def test_live_progress_ends_with_the_summary(tmp_path: Path) -> None:
     progress.waiting("waiting for a")
     progress.changed(
         EXECUTION,
-        StatusChange(EXECUTION, 1, 2, Phase.FAILED, "step a failed: exit code 3", SECOND, 3 * SECOND, steps=(failed,)),
+        StatusChange(
+            EXECUTION, 1, 2, Phase.FAILED, "step a failed: exit code 3", SECOND, 3 * SECOND, steps=(failed,)
+        ),
     )
     progress.end()
     shown = screen.getvalue()
@@ -159,17 +188,24 @@ def test_live_progress_ends_with_the_summary(tmp_path: Path) -> None:
 
 
 def test_plain_progress_is_a_line_a_change(tmp_path: Path) -> None:
+    """Plain progress is a line a change."""
     stream = io.StringIO()
     progress = PlainProgress(stream, lambda _, step_id: tmp_path / step_id, SystemClock())
     progress.begin([stored({"a": [], "b": ["a"]}, "b")])
-    for phase, facts in ((Phase.PENDING, {}), (Phase.RUNNING, {}), (Phase.RUNNING, {}), (Phase.SUCCEEDED, {"completed_at": 3 * SECOND})):
-        progress.changed(EXECUTION, StatusChange(EXECUTION, 1, 2, Phase.RUNNING, steps=(step("a", phase, **facts),)))
+    for phase, facts in (
+        (Phase.PENDING, {}),
+        (Phase.RUNNING, {}),
+        (Phase.RUNNING, {}),
+        (Phase.SUCCEEDED, {"completed_at": 3 * SECOND}),
+    ):
+        progress.changed(
+            EXECUTION, StatusChange(EXECUTION, 1, 2, Phase.RUNNING, steps=(step("a", phase, **facts),))
+        )
     assert stream.getvalue().splitlines()[1:] == ["a: running", "a: succeeded in 2.0 s"]
 
 
-def test_a_stream_whose_reader_left_is_dropped(tmp_path: Path) -> None:
-    import os
-
+def test_a_stream_whose_reader_left_is_dropped() -> None:
+    """A stream whose reader left is dropped."""
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as stream:
@@ -181,12 +217,14 @@ def test_a_stream_whose_reader_left_is_dropped(tmp_path: Path) -> None:
 
 
 def test_a_missing_stream_takes_everything() -> None:
+    """A missing stream takes everything."""
     outlet = Outlet(None)
     assert outlet.write("text") == 4
     outlet.flush()
 
 
 def test_words() -> None:
+    """Times and outcomes in words."""
     assert [span(value * SECOND) for value in (0, 59, 60, 3599, 7620)] == [
         "0.0 s", "59.0 s", "1 min 00 s", "59 min 59 s", "2 h 07 min",
     ]  # fmt: skip

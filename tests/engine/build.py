@@ -106,7 +106,7 @@ class Bench:
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something that the engine does by itself."""
         with anyio.fail_after(DEADLINE):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - no fake tells of every change
                 await anyio.sleep(0.001)
 
     def phases(self, live: LiveExecution) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,17 @@ import pytest
 from phased.contract.execution import TaskExecutionPhase as Phase
 from phased.engine.engine import Limits, Origin
 from phased.errors import CycleFound, NotFound, OutputRefused, StoreFull, UnknownReference, Unsupported
+from phased.ports import RunRequest
 from phased.testing.fake_runner import Outcome
-from tests.engine.build import bench, catalog
+from tests.engine.build import Bench, bench, catalog
 
 pytestmark = pytest.mark.anyio
 
 HOLDS = Outcome(holds=True)
+
+
+def _was_asked_for(b: Bench, label: str) -> bool:
+    return label in b.runner.labels()
 
 
 async def test_a_plan_runs_group_by_group(tmp_path: Path) -> None:
@@ -41,7 +48,7 @@ async def test_no_more_than_max_parallel_run_at_a_time(tmp_path: Path) -> None:
         b.runner.finish("t1")
         await b.until(lambda: len(b.runner.runs) == 3)
         for name in ("t0", "t2", "t3", "t4"):
-            await b.until(lambda name=name: name in b.runner.labels())
+            await b.until(partial(_was_asked_for, b, name))
             b.runner.finish(name)
         await b.end(live)
 
@@ -49,11 +56,11 @@ async def test_no_more_than_max_parallel_run_at_a_time(tmp_path: Path) -> None:
 async def test_a_start_is_saved_before_it_is_performed(tmp_path: Path) -> None:
     """Whatever dies after that, the store knows that it may have run."""
     async with bench(tmp_path, catalog("a")) as b:
-        start, saved_at_start = b.runner.start, []
+        start, saved_at_start = b.runner.start, list[str]()
 
-        async def watch(requests: object) -> None:
+        async def watch(requests: Sequence[RunRequest]) -> None:
             saved_at_start.extend(step.state for change in b.store.saved for step in change.steps)
-            await start(requests)  # type: ignore[arg-type]
+            await start(requests)
 
         b.runner.start = watch  # type: ignore[method-assign]
         await b.run("a")
@@ -287,3 +294,38 @@ async def test_a_new_execution_is_told_to_those_who_listen(tmp_path: Path) -> No
         )  # fmt: skip
         assert {step.id for step in change.steps} == set(live.steps)
         assert change.version == live.machine.version
+
+
+async def test_what_a_full_disk_refused_is_saved_by_itself_later(tmp_path: Path) -> None:
+    """Nobody has to ask for it."""
+    async with bench(tmp_path, catalog("a"), {"a": HOLDS}) as b:
+        (live,) = await b.begin("a")
+        b.store.full = True
+        b.runner.finish("a")
+        await b.until(lambda: b.engine.store_error)
+        b.store.full = False
+        await b.until(lambda: b.engine.store_error is None)
+        assert await b.stored_phase(live) is Phase.SUCCEEDED
+
+
+async def test_versions_grow_when_the_wall_clock_is_set_back(tmp_path: Path) -> None:
+    """By an hour, in the middle."""
+    async with bench(tmp_path, catalog("a"), {"a": HOLDS}) as b:
+        (live,) = await b.begin("a")
+        b.clock.set_wall(b.clock.wall() - 3_600_000_000)
+        b.runner.finish("a")
+        await b.end(live)
+        versions = [change.version for change in b.store.saved]
+        assert versions == sorted(set(versions))
+
+
+async def test_an_error_of_the_body_leaves_the_engine_as_it_is(tmp_path: Path) -> None:
+    """Not in a group of one: those who catch it would miss it."""
+
+    async def fail() -> None:
+        async with bench(tmp_path, catalog("a"), {"a": HOLDS}) as b:
+            await b.begin("a")
+            raise NotFound("cannot find it")
+
+    with pytest.raises(NotFound):
+        await fail()

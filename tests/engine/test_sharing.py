@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from phased.contract.execution import TaskExecutionPhase as Phase
+from phased.core.events import StepDue
 from phased.core.phases import State
 from phased.engine.registry import LiveExecution
 from phased.testing.fake_runner import Outcome
@@ -46,41 +47,57 @@ async def test_a_task_that_two_need_runs_once_and_both_show_it(tmp_path: Path) -
             if s.label == "x"
         ]
         assert logs[0].stat().st_ino == logs[1].stat().st_ino
-        run_ids = {s.run_id for live in (a, other) for s in live.machine.status().steps if s.id in {p.stem for p in logs}}
+        run_ids = {
+            s.run_id
+            for live in (a, other)
+            for s in live.machine.status().steps
+            if s.id in {p.stem for p in logs}
+        }
         assert len(run_ids) == 1
 
 
-async def test_who_comes_later_finds_the_run_as_it_is(tmp_path: Path) -> None:
-    """Ended already, with its output; or refused: it is not tried again."""
-    outcomes = {"x": Outcome(output={"K": "v"}), "y": Outcome(refused="no"), "slow": HOLDS}
-    async with bench(tmp_path, catalog("x", "slow", "late: slow", "a: late x"), outcomes) as b:
-        first, second = await b.begin("x", "late")
+LATE = ("quick", "long", "x: quick", "w: long", "late: x w")
+"""`late` comes to `x` only after `long`; an execution of `x` alone comes to it at once."""
+
+
+async def test_who_comes_later_gets_what_it_missed(tmp_path: Path) -> None:
+    """The run has ended long ago; its output is there all the same."""
+    outcomes = {"x": Outcome(output={"K": "v"}), "long": HOLDS}
+    async with bench(tmp_path, catalog(*LATE), outcomes) as b:
+        first, late = await b.begin("x", "late")
         await b.end(first)
-        b.runner.finish("slow")
-        await b.end(second)
-    tasks = catalog("slow", "x: slow", "y: slow", "a: x", "b: y", "direct")
-    async with bench(tmp_path, tasks, outcomes) as b:
-        lives = await b.begin("x", "a", "y", "b")
-        await b.until(lambda: step(lives[0], "slow") is State.RUNNING)
-        b.runner.finish("slow")
-        await b.end(*lives)
-        assert b.runner.labels() == ["slow", "x", "y", "a"]
-        assert [live.machine.phase.name for live in lives] == ["SUCCEEDED", "SUCCEEDED", "FAILED", "FAILED"]
-        assert b.message(lives[3], "y") == "could not start: no"
-
-
-async def test_a_late_joiner_gets_what_it_missed(tmp_path: Path) -> None:
-    """`x` has ended long before the second execution comes to it."""
-    outcomes = {"x": Outcome(output={"K": "v"}), "slow": HOLDS}
-    # `pair` has `slow` before `x` in its plan only through `x2`, which depends on both.
-    tasks = catalog("x", "slow", "gate: slow", "x2: x gate")
-    async with bench(tmp_path, tasks, outcomes) as b:
-        quick, late = await b.begin("x", "x2")
-        await b.end(quick)
-        b.runner.finish("slow")
+        assert step(late, "x") is State.WAITING
+        b.runner.finish("long")
         await b.end(late)
         assert b.runner.labels().count("x") == 1
-        assert b.runner.run_of("x2").request.environment["PHASED_OUTPUT_X_K"] == "v"
+        assert late.machine.phase is Phase.SUCCEEDED
+        assert b.runner.run_of("late").request.environment["PHASED_OUTPUT_X_K"] == "v"
+
+
+async def test_who_comes_later_to_a_refused_run_is_refused_too(tmp_path: Path) -> None:
+    """It is not tried again, and nobody waits for ever."""
+    outcomes = {"x": Outcome(refused="no"), "long": HOLDS}
+    async with bench(tmp_path, catalog(*LATE), outcomes) as b:
+        first, late = await b.begin("x", "late")
+        await b.end(first)
+        b.runner.finish("long")
+        await b.end(late)
+        assert {b.message(live, "x") for live in (first, late)} == {"could not start: no"}
+        assert b.runner.labels().count("x") == 1
+
+
+async def test_who_comes_later_to_a_run_that_could_not_be_asked_for_is_refused_too(tmp_path: Path) -> None:
+    """The supervisor was away when the first one came."""
+    async with bench(tmp_path, catalog(*LATE), {"quick": HOLDS, "long": HOLDS}) as b:
+        first, late = await b.begin("x", "late")
+        b.runner.lost = True
+        b.runner.finish("quick")
+        await b.end(first)
+        b.runner.lost = False
+        b.runner.finish("long")
+        await b.end(late)
+        assert b.message(first, "x") == b.message(late, "x")
+        assert "x" not in b.runner.labels()
 
 
 async def test_stopping_one_only_detaches_it(tmp_path: Path) -> None:
@@ -124,45 +141,37 @@ async def test_stopping_both_at_once_ends_the_run(tmp_path: Path) -> None:
 
 async def test_a_run_goes_on_for_who_has_its_task_still_before_it(tmp_path: Path) -> None:
     """It shows it later, as its own."""
-    tasks = catalog("x", "slow", "b1: slow", "x2: b1")
-    tasks = catalog("slow", "x", "a: x", "mid: slow", "b: mid x")
-    # In the plan of b, x stands in the first group: let places be scarce, so that it waits.
-    async with bench(tmp_path, tasks, {"x": HOLDS, "slow": HOLDS}) as b:
-        b.engine._limits = type(b.engine._limits)(max_parallel=1)
-        a, other = await b.begin("a", "b")
-        await b.until(lambda: step(a, "x") is State.RUNNING)
-        assert step(other, "x") is State.WAITING
-        b.engine.stop([a], "somebody")
-        await b.end(a)
+    async with bench(tmp_path, catalog(*LATE), {"x": HOLDS, "long": HOLDS}) as b:
+        first, late = await b.begin("x", "late")
+        await running(b, first)
+        b.engine.stop([first], "somebody")
+        await b.end(first)
         assert b.runner.run_of("x").signals == []
-        b.runner.finish("slow")
-        await running(b, other)
+        b.runner.finish("long")
+        await running(b, late)
         b.runner.finish("x")
-        await b.end(other)
-        assert other.machine.phase is Phase.SUCCEEDED
+        await b.end(late)
+        assert (first.machine.phase, late.machine.phase) == (Phase.STOPPED, Phase.SUCCEEDED)
         assert b.runner.labels().count("x") == 1
 
 
 async def test_a_run_that_nobody_needs_after_all_is_ended(tmp_path: Path) -> None:
     """Who was to show it is stopped before that."""
-    async with bench(tmp_path, catalog("slow", "x", "a: x", "b: slow x"), {"x": HOLDS, "slow": HOLDS}) as b:
-        b.engine._limits = type(b.engine._limits)(max_parallel=1)
-        a, other = await b.begin("a", "b")
-        await b.until(lambda: step(a, "x") is State.RUNNING and step(other, "slow") is State.RUNNING)
-        b.engine.stop([a], "somebody")
-        await b.end(a)
-        assert b.runner.run_of("x").signals == []
-        b.engine.stop([other], "somebody")
-        await b.end(other)
+    async with bench(tmp_path, catalog(*LATE), {"x": HOLDS, "long": HOLDS}) as b:
+        first, late = await b.begin("x", "late")
+        await running(b, first)
+        b.engine.stop([first], "somebody")
+        await b.end(first)
+        b.engine.stop([late], "somebody")
+        await b.end(late)
         assert await b.engine.end_leftovers() is None
         assert b.runner.run_of("x").signals == [15]
+        assert b.runner.labels().count("x") == 1
 
 
 async def test_a_shared_time_limit_is_up_for_all(tmp_path: Path) -> None:
     """Whoever joined later has no longer, and the same cause; both try again together."""
-    tasks = catalog(
-        "x", "a: x", "b: x", x={"timeout": "PT5S", "retries": {"limit": 1, "backoff": "PT2S"}}
-    )
+    tasks = catalog("x", "a: x", "b: x", x={"timeout": "PT5S", "retries": {"limit": 1, "backoff": "PT2S"}})
     async with bench(tmp_path, tasks, {"x": HOLDS}) as b:
         lives = await b.begin("a", "b")
         await running(b, *lives)
@@ -185,8 +194,6 @@ async def test_an_attempt_goes_on_for_who_is_about_to_make_it(tmp_path: Path) ->
         b.runner.finish("x", 1)
         await b.until(lambda: step(a, "x") is step(other, "x") is State.RETRYING)
         x = next(s for s in a.machine.steps.values() if s.label == "x")
-        from phased.core.events import StepDue
-
         b.engine._driver.post([(a, StepDue(x.id))])
         await running(b, a)
         b.engine.stop([a], "somebody")

@@ -15,19 +15,22 @@ from phased.contract.execution import TaskExecution
 from tests.cli.program import Program, wait_for
 
 ROOT = Path(__file__).parents[2]
-WAIT = "touch $0.up; while [ ! -e go ]; do sleep 0.05; done"
-"""A command that runs until the file `go` is there."""
+UNTIL_GO = "while [ ! -e go ]; do sleep 0.05; done"
+FOREVER = "while :; do sleep 0.05; done"
 
 
 def started(phased: Program, name: str = "up") -> None:
+    """Wait until a step has made this file."""
     wait_for((phased.workspace / name).exists, f"{name} is there")
 
 
 def last_line(text: str) -> str:
+    """The last line of a text."""
     return text.splitlines()[-1]
 
 
 def test_the_quickstart_runs_to_its_end(phased: Program) -> None:
+    """The quickstart runs to its end."""
     result = phased.run("run", "release", "-f", str(ROOT / "configs" / "examples" / "quickstart.yaml"))
     assert result.returncode == 0, result.stderr
     assert last_line(result.stderr).startswith("==== release succeeded in ")
@@ -38,6 +41,7 @@ def test_the_quickstart_runs_to_its_end(phased: Program) -> None:
 
 
 def test_steps_run_in_the_workspace_in_order_with_outputs(phased: Program) -> None:
+    """Steps run in the workspace in order with outputs."""
     phased.write(
         "tasks:\n"
         "  gen: {command: 'pwd; echo NAME=world >> $PHASED_OUTPUT; touch made'}\n"
@@ -50,6 +54,7 @@ def test_steps_run_in_the_workspace_in_order_with_outputs(phased: Program) -> No
 
 
 def test_a_failure_is_1_and_shows_the_end_of_the_output(phased: Program) -> None:
+    """A failure is 1 and shows the end of the output."""
     phased.write(
         "tasks:\n  good: {command: echo fine}\n  bad: {command: 'echo oops; exit 3'}\n"
         "  after: {dependsOn: [good, bad], command: echo never}\n"
@@ -59,13 +64,19 @@ def test_a_failure_is_1_and_shows_the_end_of_the_output(phased: Program) -> None
     assert "good: succeeded in" in result.stderr
     assert "---- bad failed after" in result.stderr
     assert "exit code 3; the end of its output:\n    oops\n" in result.stderr
-    assert "(1 succeeded, 1 failed, 1 never started); step bad failed: exit code 3 [" in last_line(result.stderr)
+    assert "(1 succeeded, 1 failed, 1 never started); step bad failed: exit code 3 [" in last_line(
+        result.stderr
+    )
     (execution,) = phased.executions()
     assert execution["status"]["failureMessage"] == "step bad failed: exit code 3"
-    assert [step["phase"].rpartition("_")[2] for step in execution["status"]["steps"]] == ["SUCCEEDED", "FAILED"]
+    assert [step["phase"].rpartition("_")[2] for step in execution["status"]["steps"]] == [
+        "SUCCEEDED",
+        "FAILED",
+    ]
 
 
 def test_json_lines_are_executions_and_the_last_is_the_outcome(phased: Program) -> None:
+    """Json lines are executions and the last is the outcome."""
     phased.write("tasks:\n  a: {command: 'sleep 0.3'}\n  b: {dependsOn: [a], command: 'exit 7'}\n")
     result = phased.run("run", "b", "-o", "json")
     assert result.returncode == 1
@@ -76,6 +87,7 @@ def test_json_lines_are_executions_and_the_last_is_the_outcome(phased: Program) 
 
 
 def test_history_by_reference_id_and_order(phased: Program) -> None:
+    """History by reference id and order."""
     phased.write("tasks:\n  a: {command: echo a}\n  b: {command: exit 1}\n")
     assert phased.run("run", "a").returncode == 0
     assert phased.run("run", "b").returncode == 1
@@ -93,19 +105,22 @@ def test_history_by_reference_id_and_order(phased: Program) -> None:
     assert (nothing.returncode, nothing.stdout) == (0, "")
 
 
-def test_a_plan_with_a_service_fails_before_its_first_step(phased: Program) -> None:
+def test_a_service_that_a_task_needs_runs_as_long_as_the_run(phased: Program) -> None:
+    """A service that a task needs runs as long as the run."""
     phased.write(
-        "tasks:\n  a: {command: touch made}\n  b: {dependsOn: [a, db], command: echo}\n"
-        "services:\n  db: {commands: {start: sleep 99}}\n"
+        "tasks:\n  a: {dependsOn: [db], command: 'cat db.up'}\n"
+        "services:\n  db: {commands: {start: 'echo $$ > db.up; exec sleep 1000', ready: 'test -s db.up'}}\n"
     )
-    result = phased.run("run", "b")
-    assert result.returncode == 1
-    assert "phased: cannot run b: it needs the service db" in result.stderr
-    assert not (phased.workspace / "made").exists()
-    assert phased.executions() == []
+    result = phased.run("run", "a")
+    assert result.returncode == 0, result.stderr
+    assert "stopping the services that were started for this: db" in result.stderr
+    pid = phased.run("logs", "a", "--step", "a").stdout.strip()
+    assert pid.isdigit()
+    assert not is_alive(int(pid))
 
 
 def test_what_was_left_in_the_background_is_ended_and_named(phased: Program) -> None:
+    """What was left in the background is ended and named."""
     phased.write("tasks:\n  a: {command: 'sleep 1000 & echo $! > pid'}\n")
     result = phased.run("run", "a")
     assert result.returncode == 0, result.stderr
@@ -116,6 +131,7 @@ def test_what_was_left_in_the_background_is_ended_and_named(phased: Program) -> 
 
 
 def test_keep_leaves_it(phased: Program) -> None:
+    """`--keep` leaves what commands left in the background."""
     phased.write("tasks:\n  a: {command: 'sleep 1000 & echo $! > pid'}\n")
     result = phased.run("run", "a", "--keep")
     assert result.returncode == 0, result.stderr
@@ -131,17 +147,21 @@ def is_alive(pid: int) -> bool:
 
 
 def test_no_process_is_left_after_a_run(phased: Program) -> None:
+    """No process is left after a run."""
     phased.write("tasks:\n  a: {command: 'echo a'}\n")
     assert phased.run("run", "a").returncode == 0
     wait_for(lambda: not phased.ours(), "the supervisor has ended")
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 3), (signal.SIGHUP, 3)], ids=["INT", "TERM", "HUP"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 3), (signal.SIGHUP, 3)],
+    ids=["INT", "TERM", "HUP"],
 )
 def test_a_signal_stops_gracefully(phased: Program, number: signal.Signals, code: int) -> None:
+    """A signal stops gracefully."""
     phased.write(
-        "tasks:\n  a: {command: 'trap \"touch cleaned; exit 0\" TERM; touch up; while :; do sleep 0.05; done'}\n"
+        f"tasks:\n  a: {{command: 'trap \"touch cleaned; exit 0\" TERM; touch up; {FOREVER}'}}\n"
         "  b: {dependsOn: [a], command: touch never}\n"
     )
     process = phased.start("run", "b")
@@ -159,7 +179,10 @@ def test_a_signal_stops_gracefully(phased: Program, number: signal.Signals, code
 
 
 def test_a_second_signal_kills(phased: Program) -> None:
-    phased.write("tasks:\n  a: {command: 'trap \"touch asked\" TERM; touch up; while :; do sleep 0.05; done'}\n")
+    """A second signal kills."""
+    phased.write(
+        "tasks:\n  a: {command: 'trap \"touch asked\" TERM; touch up; while :; do sleep 0.05; done'}\n"
+    )
     process = phased.start("run", "a", env={"PHASED_RUN_STOP_TIMEOUT": "1h"})
     started(phased)
     process.send_signal(signal.SIGINT)
@@ -173,6 +196,7 @@ def test_a_second_signal_kills(phased: Program) -> None:
 
 
 def test_a_stop_that_takes_too_long_is_ended_by_the_limit(phased: Program) -> None:
+    """A stop that takes too long is ended by the limit."""
     phased.write("tasks:\n  a: {command: 'trap \"\" TERM; touch up; while :; do sleep 0.05; done'}\n")
     process = phased.start("run", "a", env={"PHASED_RUN_STOP_TIMEOUT": "0.3"})
     started(phased)
@@ -184,7 +208,7 @@ def test_a_stop_that_takes_too_long_is_ended_by_the_limit(phased: Program) -> No
 
 def test_who_ignored_hangups_goes_on_ignoring_them(phased: Program) -> None:
     """As nohup(1) has it."""
-    phased.write(f"tasks:\n  a: {{command: 'touch up; {WAIT.partition('; ')[2]}'}}\n")
+    phased.write(f"tasks:\n  a: {{command: 'touch up; {UNTIL_GO}'}}\n")
     process = phased.start("run", "a", preexec_fn=_ignore_hangup)
     started(phased)
     process.send_signal(signal.SIGHUP)
@@ -198,9 +222,10 @@ def _ignore_hangup() -> None:
 
 
 def test_control_c_on_a_terminal_draws_and_stops(phased: Program) -> None:
+    """Control c on a terminal draws and stops."""
     phased.write(
         "tasks:\n  gen: {command: echo generated}\n"
-        "  wait: {dependsOn: [gen], command: 'echo \"now \\033[31mred\\033[0m\"; while :; do sleep 0.05; done'}\n"
+        f"  wait: {{dependsOn: [gen], command: 'printf \"now \\033[31mred\\033[0m\\n\"; {FOREVER}'}}\n"
     )
     terminal = phased.terminal("run", "wait")
     terminal.until("group 1: gen", "running", "now red")
@@ -213,6 +238,7 @@ def test_control_c_on_a_terminal_draws_and_stops(phased: Program) -> None:
 
 
 def test_no_color_on_a_terminal_sends_no_color(phased: Program) -> None:
+    """No color on a terminal sends no color."""
     phased.write("tasks:\n  a: {command: exit 1}\n")
     for arguments, env in ((["--no-color"], {}), ([], {"NO_COLOR": "1"})):
         terminal = phased.terminal("run", "a", *arguments, env=env)
@@ -225,6 +251,7 @@ def test_no_color_on_a_terminal_sends_no_color(phased: Program) -> None:
 
 
 def test_a_dumb_terminal_gets_plain_lines(phased: Program) -> None:
+    """A dumb terminal gets plain lines."""
     phased.write("tasks:\n  a: {command: echo}\n")
     terminal = phased.terminal("run", "a", env={"TERM": "dumb"})
     assert terminal.end() == 0
@@ -232,7 +259,10 @@ def test_a_dumb_terminal_gets_plain_lines(phased: Program) -> None:
 
 
 def test_a_run_goes_on_when_its_reader_leaves(phased: Program) -> None:
-    phased.write("tasks:\n  a: {command: 'touch up; while [ ! -e go ]; do sleep 0.05; done'}\n  b: {dependsOn: [a], command: touch made}\n")
+    """A run goes on when its reader leaves."""
+    phased.write(
+        f"tasks:\n  a: {{command: 'touch up; {UNTIL_GO}'}}\n  b: {{dependsOn: [a], command: touch made}}\n"
+    )
     process = phased.start("run", "b", "-o", "json")
     started(phased)
     assert process.stdout is not None
@@ -245,6 +275,7 @@ def test_a_run_goes_on_when_its_reader_leaves(phased: Program) -> None:
 
 
 def test_what_an_earlier_run_left_unfinished_ends_with_a_cause(phased: Program) -> None:
+    """What an earlier run left unfinished ends with a cause."""
     phased.write("tasks:\n  a: {command: 'touch up; while :; do sleep 0.05; done'}\n  b: {command: echo b}\n")
     process = phased.start("run", "a")
     started(phased)
@@ -259,6 +290,7 @@ def test_what_an_earlier_run_left_unfinished_ends_with_a_cause(phased: Program) 
 
 
 def test_logs_follow_until_the_end(phased: Program) -> None:
+    """Logs follow until the end."""
     phased.write(
         "tasks:\n  a: {command: 'echo one; touch up; while [ ! -e go ]; do sleep 0.05; done; echo two'}\n"
         "  b: {dependsOn: [a], command: echo three}\n"
@@ -280,14 +312,16 @@ def test_logs_follow_until_the_end(phased: Program) -> None:
 
 
 def test_logs_are_the_bytes_that_were_written(phased: Program) -> None:
+    """Logs are the bytes that were written."""
     phased.write("tasks:\n  a: {command: \"printf 'caf\\\\351\\\\000 no newline'\"}\n")
     assert phased.run("run", "a").returncode == 0
-    process = phased.start("logs", "a", stdout=subprocess.PIPE)
+    process = phased.start("logs", "a", text=False)
     assert process.stdout is not None
-    assert process.stdout.buffer.read() == b"caf\xe9\x00 no newline"
+    assert process.stdout.read() == b"caf\xe9\x00 no newline"
 
 
 def test_max_parallel_is_a_limit(phased: Program) -> None:
+    """Max parallel is a limit."""
     command = "mkdir lock || exit 9; sleep 0.05; rmdir lock"
     steps = "".join(f"  s{number}: {{command: '{command}'}}\n" for number in range(6))
     phased.write(f"tasks:\n{steps}  all: {{dependsOn: [s0, s1, s2, s3, s4, s5]}}\n")
@@ -295,6 +329,7 @@ def test_max_parallel_is_a_limit(phased: Program) -> None:
 
 
 def test_two_references_share_what_both_need(phased: Program) -> None:
+    """Two references share what both need."""
     phased.write(
         "tasks:\n  gen: {command: 'echo x >> count'}\n"
         "  a: {dependsOn: [gen], command: echo a}\n  b: {dependsOn: [gen], command: echo b}\n"
@@ -307,6 +342,7 @@ def test_two_references_share_what_both_need(phased: Program) -> None:
 
 
 def test_the_worst_outcome_counts(phased: Program) -> None:
+    """The worst outcome counts."""
     phased.write("tasks:\n  a: {command: echo}\n  b: {command: exit 1}\n")
     assert phased.run("run", "a", "b").returncode == 1
 
@@ -322,6 +358,7 @@ def test_the_worst_outcome_counts(phased: Program) -> None:
     ids=["cycle", "unknown", "duplicate", "tab"],
 )
 def test_a_bad_file_runs_nothing(phased: Program, file: str, said: str) -> None:
+    """A bad file runs nothing."""
     phased.write(file)
     result = phased.run("run", "a")
     assert (result.returncode, result.stdout) == (1, "")
@@ -331,6 +368,7 @@ def test_a_bad_file_runs_nothing(phased: Program, file: str, said: str) -> None:
 
 
 def test_bytes_that_are_no_text_and_a_huge_file(phased: Program) -> None:
+    """Bytes that are no text and a huge file."""
     path = phased.write("")
     path.write_bytes(b"tasks:\n  a: {command: '\xff'}\n")
     assert phased.run("run", "a").returncode == 1
@@ -341,12 +379,14 @@ def test_bytes_that_are_no_text_and_a_huge_file(phased: Program) -> None:
 
 
 def test_a_command_of_a_megabyte_runs(phased: Program) -> None:
+    """A command of a megabyte runs."""
     phased.write("tasks:\n  a:\n    command: |\n      : '" + "x" * 1_000_000 + "'\n      echo survived\n")
     assert phased.run("run", "a").returncode == 0
     assert phased.run("logs", "a").stdout == "survived\n"
 
 
 def test_a_shell_that_does_not_exist_fails_the_step(phased: Program) -> None:
+    """A shell that does not exist fails the step."""
     phased.write("tasks:\n  a: {command: echo}\n")
     result = phased.run("run", "a", env={"PHASED_RUN_SHELL": "/no/such/shell"})
     assert result.returncode == 1
@@ -355,14 +395,18 @@ def test_a_shell_that_does_not_exist_fails_the_step(phased: Program) -> None:
 
 
 def test_a_workspace_that_vanishes_fails_the_step(phased: Program) -> None:
+    """A workspace that vanishes fails the step."""
     phased.write("tasks:\n  a: {command: 'rm -r \"$PWD\"'}\n  b: {dependsOn: [a], command: echo}\n")
     result = phased.run("run", "b")
     assert result.returncode == 1
     assert "could not start" in result.stderr
 
 
-@pytest.mark.parametrize("content", [b"this is no database, for certain\n" * 40, b"SQLite format 3\0" + b"x" * 4096])
+@pytest.mark.parametrize(
+    "content", [b"this is no database, for certain\n" * 40, b"SQLite format 3\0" + b"x" * 4096]
+)
 def test_an_unreadable_state_file_is_left_as_it_is(phased: Program, content: bytes) -> None:
+    """An unreadable state file is left as it is."""
     phased.write("tasks:\n  a: {command: touch made}\n")
     phased.state.mkdir()
     database = phased.state / "state.db"
@@ -377,6 +421,7 @@ def test_an_unreadable_state_file_is_left_as_it_is(phased: Program, content: byt
 
 
 def test_a_state_directory_that_is_a_file_is_refused(phased: Program) -> None:
+    """A state directory that is a file is refused."""
     phased.write("tasks:\n  a: {command: echo}\n")
     phased.state.write_text("")
     result = phased.run("run", "a")
@@ -386,14 +431,20 @@ def test_a_state_directory_that_is_a_file_is_refused(phased: Program) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
 def test_a_full_disk_ends_the_run_with_a_cause(phased: Program) -> None:
+    """A full disk ends the run with a cause."""
     phased.state.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(phased.state)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(phased.state)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip(f"mount is not permitted here: {mounted.stderr.decode().strip()}")
     try:
-        phased.write("tasks:\n  a: {command: 'head -c 50000000 /dev/zero; echo done; touch made'}\n  b: {dependsOn: [a], command: echo}\n")
+        phased.write(
+            "tasks:\n  a: {command: 'head -c 50000000 /dev/zero; echo done; touch made'}\n"
+            "  b: {dependsOn: [a], command: echo}\n"
+        )
         result = phased.run("run", "b")
         assert "Traceback" not in result.stderr
         assert (phased.workspace / "made").exists()
@@ -402,6 +453,9 @@ def test_a_full_disk_ends_the_run_with_a_cause(phased: Program) -> None:
             os.kill(pid, signal.SIGKILL)
     finally:
         wait_for(
-            lambda: subprocess.run(["umount", str(phased.state)], capture_output=True, check=False).returncode == 0,
+            lambda: (
+                subprocess.run(["umount", str(phased.state)], capture_output=True, check=False).returncode
+                == 0
+            ),
             "the tmpfs can be unmounted",
         )

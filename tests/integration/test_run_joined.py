@@ -17,14 +17,17 @@ FILE = (
 
 
 def there(phased: Program, name: str) -> None:
+    """Wait until a step has made this file."""
     wait_for((phased.workspace / name).exists, f"{name} is there")
 
 
 def go(phased: Program, name: str) -> None:
+    """Let a step end."""
     (phased.workspace / f"{name}.go").touch()
 
 
 def test_it_runs_there_and_shows_here(phased: Program) -> None:
+    """It runs there and shows here."""
     phased.write(FILE)
     holder = phased.start("run", "a")
     there(phased, "a.up")
@@ -41,6 +44,7 @@ def test_it_runs_there_and_shows_here(phased: Program) -> None:
 
 
 def test_the_holder_stays_until_the_guests_work_has_ended(phased: Program) -> None:
+    """The holder stays until the guests work has ended."""
     phased.write(FILE)
     holder = phased.start("run", "a")
     there(phased, "a.up")
@@ -49,7 +53,9 @@ def test_the_holder_stays_until_the_guests_work_has_ended(phased: Program) -> No
     go(phased, "a")
     assert holder.stderr is not None
     lines = iter(holder.stderr.readline, "")
-    assert any(f"waiting for the work of others who joined: b (of process {guest.pid})" in line for line in lines)
+    assert any(
+        f"waiting for the work of others who joined: b (of process {guest.pid})" in line for line in lines
+    )
     go(phased, "b")
     output, said = guest.communicate(timeout=60)
     assert guest.returncode == 0, said
@@ -58,6 +64,7 @@ def test_the_holder_stays_until_the_guests_work_has_ended(phased: Program) -> No
 
 
 def test_a_guests_workspace_is_its_own(phased: Program) -> None:
+    """A guests workspace is its own."""
     phased.write(FILE)
     other = phased.home / "other"
     other.mkdir()
@@ -72,6 +79,7 @@ def test_a_guests_workspace_is_its_own(phased: Program) -> None:
 
 
 def test_a_guests_interrupt_stops_its_work_alone(phased: Program) -> None:
+    """A guests interrupt stops its work alone."""
     phased.write(FILE)
     holder = phased.start("run", "a")
     there(phased, "a.up")
@@ -87,6 +95,7 @@ def test_a_guests_interrupt_stops_its_work_alone(phased: Program) -> None:
 
 
 def test_a_guest_that_is_killed_has_its_work_stopped(phased: Program) -> None:
+    """A guest that is killed has its work stopped."""
     phased.write(FILE)
     holder = phased.start("run", "a")
     there(phased, "a.up")
@@ -99,6 +108,7 @@ def test_a_guest_that_is_killed_has_its_work_stopped(phased: Program) -> None:
 
 
 def test_a_holders_interrupt_stops_its_own_work_then_that_of_guests(phased: Program) -> None:
+    """A holders interrupt stops its own work then that of guests."""
     phased.write(FILE)
     holder = phased.start("run", "a")
     there(phased, "a.up")
@@ -115,6 +125,7 @@ def test_a_holders_interrupt_stops_its_own_work_then_that_of_guests(phased: Prog
 
 
 def test_a_holder_that_is_killed_is_reported_and_replaced(phased: Program) -> None:
+    """A holder that is killed is reported and replaced."""
     phased.write(FILE)
     holder = phased.start("run", "a")
     there(phased, "a.up")
@@ -127,17 +138,6 @@ def test_a_holder_that_is_killed_is_reported_and_replaced(phased: Program) -> No
     assert "Traceback" not in said
     after = phased.run("run", "quick", env={"PHASED_RUN_STOP_TIMEOUT": "1"})
     assert after.returncode == 0, after.stderr
-
-
-def test_what_the_holder_refuses_is_refused_here(phased: Program) -> None:
-    phased.write(FILE + "  s: {dependsOn: [db], command: echo}\nservices:\n  db: {commands: {start: sleep 9}}\n")
-    holder = phased.start("run", "a")
-    there(phased, "a.up")
-    guest = phased.run("run", "s")
-    assert guest.returncode == 1
-    assert "phased: cannot run s: it needs the service db" in guest.stderr
-    go(phased, "a")
-    assert holder.wait(60) == 0
 
 
 def test_many_at_once_all_succeed(phased: Program) -> None:

@@ -83,7 +83,9 @@ def test_every_key_of_a_service() -> None:
     assert db.restart == Restart(policy="always", backoff=timedelta(seconds=3), limit=5)
 
 
-@pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "---\n", "null\n", "{}", "tasks:\nservices:\n", "\ufeff"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "# nothing\n", "---\n", "null\n", "{}", "tasks:\nservices:\n", "\ufeff"]
+)
 def test_an_empty_file_defines_nothing(text: str) -> None:
     """Nothing, a comment, an empty section: each is a file with nothing in it."""
     definitions = defined(text)

@@ -18,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"phased {__version__}")
         return 0
-    from phased.cli.application import invoke  # noqa: PLC0415 - see the module's opening
+    try:
+        from phased.cli.application import invoke  # noqa: PLC0415 - see the module's opening
 
-    return invoke(arguments)
+        return invoke(arguments)
+    except KeyboardInterrupt:
+        return 130

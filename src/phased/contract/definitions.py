@@ -22,11 +22,13 @@ class Definition(BaseModel):
 
 
 class EnvironmentEntry(Definition):
-    """One variable of `env`: a literal `value`, or the name of a `secret`; exactly one is set."""
+    """One variable of `env`: a literal `value`, the name of a `secret`, or its id; exactly one is set."""
 
     name: str
     value: str | None = None
     secret: str | None = None
+    secret_id: str | None = None
+    """As the API names a secret; a file never does."""
 
 
 class Retries(Definition):

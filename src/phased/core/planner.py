@@ -37,7 +37,8 @@ def cycles(needs: Needs) -> list[tuple[str, ...]]:
     found = []
     for knot in nx.strongly_connected_components(_graph(needs)):
         # A graph of its own: the order of a subgraph's view is that of a set, so not always the same.
-        inside = {one: [need for need in needs[one] if need in knot] for one in needs if one in knot}
+        members = sorted(knot, key=order.__getitem__)
+        inside = {one: [need for need in needs[one] if need in knot] for one in members}
         if len(knot) > 1 or any(one in wanted for one, wanted in inside.items()):
             edges = nx.find_cycle(_graph(inside).reverse(), next(iter(inside)))
             path = [edge[0] for edge in edges]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
-from phased.contract.definitions import Definitions, ServiceDefinition, TaskDefinition
+from phased.contract.definitions import Definitions, EnvironmentEntry, ServiceDefinition, TaskDefinition
 from phased.contract.environment_variable import EnvironmentVariableItem, EnvironmentVariableSource
 from phased.contract.execution import Plan, PlanStep, PlanStepTask, TaskExecutionSpec
 from phased.contract.secret_ref import SecretRef
@@ -35,6 +35,16 @@ def automation_id(environment: str, reference: str) -> str:
 def secret_id(environment: str, name: str) -> str:
     """The id under which a secret that a file names is looked up."""
     return str(uuid5(UUID(environment), f"secret:{name}"))
+
+
+def environment_item(environment: str, entry: EnvironmentEntry) -> EnvironmentVariableItem:
+    """One variable as the API shows it: a secret by its id."""
+    if entry.secret is None and entry.secret_id is None:
+        return EnvironmentVariableItem(name=entry.name, value=entry.value)
+    reference = SecretRef(id=entry.secret_id or secret_id(environment, entry.secret or ""))
+    return EnvironmentVariableItem(
+        name=entry.name, value_from=EnvironmentVariableSource(secret_ref=reference)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +123,7 @@ class Catalog:
         return PlanStep.model_construct(id=ids[reference], depends_on=needs, label=reference, task=task)
 
     def _spec(self, task: TaskDefinition) -> TaskSpec:
-        env = tuple(
-            EnvironmentVariableItem(name=entry.name, value=entry.value)
-            if entry.secret is None
-            else EnvironmentVariableItem(
-                name=entry.name,
-                value_from=EnvironmentVariableSource(
-                    secret_ref=SecretRef(id=secret_id(self.environment, entry.secret))
-                ),
-            )
-            for entry in task.env
-        )
+        env = tuple(environment_item(self.environment, entry) for entry in task.env)
         return TaskSpec.model_construct(
             command=task.command or None,
             env=env,

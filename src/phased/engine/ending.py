@@ -60,8 +60,11 @@ class Ending:
         return {run_id: left} if left else {}
 
     async def end(self, look: Look, patience: Patience) -> str | None:
-        """End what `look` finds; what could not be ended, as a phrase, or None if all was."""
-        pause, asked = _LOOK_AGAIN[0], set[str]()
+        """End what `look` finds; what could not be ended, as a phrase, or None if all was.
+
+        However late it is, everything gets one SIGKILL and is looked at once more before it is given up.
+        """
+        pause, asked, killed = _LOOK_AGAIN[0], set[str](), set[str]()
         while True:
             try:
                 left, trouble = await look(), None
@@ -70,10 +73,11 @@ class Ending:
             now = self._clock.boot()
             if not left and trouble is None:
                 return None
-            if now >= patience.until:
+            if now >= patience.until and killed.issuperset(left):
                 return trouble or stuck(left)
             for run_id in left:
                 if now >= patience.kill_at:
+                    killed.add(run_id)
                     await self.signal(run_id, SIGKILL)
                 elif run_id not in asked:
                     asked.add(run_id)

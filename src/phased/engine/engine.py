@@ -78,6 +78,8 @@ class Engine:
         self._registry = Registry()
         self._ending = Ending(runner, clock)
         self.feed = Feed()
+        self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
+        """The variables of an environment, by its id: every step in it has them."""
         self._tasks: TaskGroup
         self._driver: Driver
         self.services: ServiceHost
@@ -95,6 +97,8 @@ class Engine:
             self._store, self._runner, self._clock, self._log_path, self._limits.services, self._tasks
         )
         performer.need_service = self.services.need
+        performer.variables_of = self._variables_of
+        self.services.use_variables(self._variables_of)
         self.services.connect(self._run_for_service, self.stop, self._driver.post)
         self._tasks.start_soon(self._driver.run)
         self._tasks.start_soon(self._listen)
@@ -230,6 +234,9 @@ class Engine:
         In reverse order of dependency; returns when all have ended. A daemon leaves them running.
         """
         await self.services.release({live.firing.id for live in lives}, by)
+
+    def _variables_of(self, environment_id: str) -> Mapping[str, str]:
+        return self.variables_of(environment_id)
 
     async def _run_for_service(self, live: LiveService, references: Sequence[str]) -> list[LiveExecution]:
         """Run the tasks that a service depends on."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Protocol
 
 import anyio
 
@@ -69,12 +70,26 @@ class Subscription:
         return [one.merged() for one in waiting.values()]
 
 
+class Listener(Protocol):
+    """Who is told at once, and must not take its time."""
+
+    def put(self, change: StatusChange) -> None:
+        """An execution has a new status."""
+
+    def wake(self) -> None:
+        """The engine is in trouble."""
+
+
 class Feed:
     """All subscriptions."""
 
     def __init__(self) -> None:
         """Nobody listens."""
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: list[Listener] = []
+
+    def attach(self, listener: Listener) -> None:
+        """Tell this one of every change, for as long as the engine lives."""
+        self._subscriptions.append(listener)
 
     @contextmanager
     def subscribe(self) -> Iterator[Subscription]:

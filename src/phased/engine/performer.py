@@ -56,6 +56,8 @@ class Performer:
         """By run id, the end of runs that nobody needs any more and that are being ended."""
         self.post: Callable[[Sequence[Arrival]], None] = lambda _: None
         self.need_service: NeedService = lambda _live, _step_id, _given: None
+        self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
+        """The variables of an environment, by its id."""
 
     # ---- starting: what is decided before it is saved --------------------------------------------
 
@@ -76,9 +78,11 @@ class Performer:
                 self._share_log(run, live, start.step_id)
             return [(live, event) for event in run.history(start.step_id, start.attempt)]
         try:
-            self._requests.append(self._request(live, start, run.run_id))
+            request = self._request(live, start, run.run_id)
         except OSError as error:
             return self._not_started(run, f"cannot make the folder of its log: {error.strerror}")
+        run.log = request.log
+        self._requests.append(request)
         return []
 
     def _request(self, live: LiveExecution, start: i.StartStep, run_id: str) -> RunRequest:
@@ -91,7 +95,8 @@ class Performer:
             forget_outputs(path)
         task = live.steps[start.step_id].task
         command = (task.spec.command or "") if task and task.spec else ""
-        return RunRequest(run_id, command, variables(live, start.step_id, path), live.workspace, path)
+        found = {**self.variables_of(live.record.environment_id), **variables(live, start.step_id, path)}
+        return RunRequest(run_id, command, found, live.workspace, path)
 
     def _need_service(self, live: LiveExecution, step_id: str) -> list[Arrival]:
         """A service has no run of its own here: what comes of it is posted."""
@@ -176,21 +181,20 @@ class Performer:
         else:
             self._registry.runs.pop(run.run_id, None)
         if isinstance(report, RunExited):
-            run.output = outputs_of(str(self._log_path(run.owner.record.id, run.owner_step)))
+            run.output = outputs_of(run.log)
             if run.output:
                 arrivals += [(live, e.OutputRecorded(step_id, run.output)) for live, step_id in run.members]
         return arrivals + [(live, event_of(report, step_id)) for live, step_id in run.members]
 
     def _share_log(self, run: SharedRun, live: LiveExecution, step_id: str) -> None:
         """A step that shows another execution's run has its log as well: one file under two names."""
-        source = self._log_path(run.owner.record.id, run.owner_step)
-        target = self._log_path(live.record.id, step_id)
-        if source == target:
+        if live is run.owner and step_id == run.owner_step:
             return
+        target = self._log_path(live.record.id, step_id)
         try:
             os.makedirs(target.parent, mode=0o700, exist_ok=True)
-            if source.exists() and not target.exists():
-                os.link(source, target)
+            if os.path.isfile(run.log) and not target.exists():  # a dry run has none
+                os.link(run.log, target)
         except OSError as error:
             self._log.warning(
                 "log_not_shared", execution_id=live.record.id, step_id=step_id, reason=error.strerror

@@ -32,6 +32,8 @@ class SharedRun:
     owner: LiveExecution
     """The execution that it was started for; its log lies there, also when that one has let go of it."""
     owner_step: str
+    log: str = ""
+    """Where its output goes."""
     members: list[tuple[LiveExecution, str]] = field(default_factory=list)
     told: list[RunReport] = field(default_factory=list)
     output: dict[str, str] = field(default_factory=dict)

@@ -30,7 +30,7 @@ class JoinedWork:
     def __init__(
         self, stream: SocketStream, lines: BufferedByteReceiveStream, executions: Sequence[StoredExecution]
     ) -> None:
-        """`executions` have been created, and begin at once."""
+        """`executions` have been created, and begin when they are carried out."""
         self.executions = executions
         self._stream = stream
         self._lines = lines
@@ -40,6 +40,7 @@ class JoinedWork:
     async def carry_out(self, tell: Tell) -> None:
         """Tell what the other process tells. Raises PhasedError where it refuses or vanishes."""
         async with anyio.create_task_group() as tasks:
+            self._send({"begin": True})
             tasks.start_soon(self._ask)
             error = await self._follow(tell)
             tasks.cancel_scope.cancel()

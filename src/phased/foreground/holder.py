@@ -95,8 +95,10 @@ class Guests:
         self._works[work] = pid
         try:
             await speaker.say({"executions": [wire.encode_stored(stored) for stored in work.executions]})
+            begun = anyio.Event()
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._obey, lines, work)
+                tasks.start_soon(self._obey, lines, work, begun)
+                await begun.wait()
                 await self._finish(work, speaker)
                 tasks.cancel_scope.cancel()
         finally:
@@ -113,17 +115,21 @@ class Guests:
         else:
             await speaker.say({"end": True})
 
-    async def _obey(self, lines: BufferedByteReceiveStream, work: Work) -> None:
+    async def _obey(self, lines: BufferedByteReceiveStream, work: Work, begun: anyio.Event) -> None:
+        """Do what the guest says; one that has gone before it said "begin" never starts a step."""
         try:
             while True:
                 message = wire.decode(await lines.receive_until(b"\n", wire.LONGEST))
-                if "stop" in message:
+                if "begin" in message:
+                    begun.set()
+                elif "stop" in message:
                     work.stop(str(message["stop"]))
                 elif "kill" in message:
                     work.kill()
         except (anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError,
                 OSError, ValueError, TypeError):  # fmt: skip
             work.stop("the end of the run that asked for it")
+            begun.set()
 
 
 class _Speaker:

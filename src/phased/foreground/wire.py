@@ -2,7 +2,7 @@
 
 Knows records and statuses. Must not know sockets.
 
-    guest -> holder   {"run": REQUEST}, then {"stop": BY} and {"kill": true} at any time
+    guest -> holder   {"run": REQUEST}, {"begin": true}, then {"stop": BY} and {"kill": true} at any time
     holder -> guest   {"executions": [...]}, then {"change"}, {"note"} and {"waiting"}, at last {"end": true};
                       or {"refused": {"kind", "message"}} instead of either
 """

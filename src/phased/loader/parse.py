@@ -16,7 +16,7 @@ import yaml
 
 from phased.loader import syntax
 from phased.loader.nodes import Kind, Mapping, Node, Scalar, Sequence, kind_of_plain
-from phased.loader.report import Report, quoted
+from phased.loader.report import Report, printable, quoted
 
 MAX_DEPTH = 64
 """How deep lists and mappings may nest; a real file has five levels."""
@@ -188,8 +188,18 @@ class _Composer:
             line, _ = self._report.source.position(first)
             message = f"cannot have the key {quoted(node.text)} twice: it stands in line {line} already"
             hint = "rename or remove one of them"
-            self._report.error(node.at, "", message, hint=hint, text=node.text)
+            self._report.error(node.at, self._path(node.text), message, hint=hint, text=node.text)
         return node
+
+    def _path(self, last: str) -> str:
+        """Where in the structure the next node is, by the keys and list positions above it."""
+        path = ""
+        for frame in self._stack:
+            if isinstance(frame.node, Sequence):
+                path += f"[{len(frame.node.items)}]"
+            elif frame.key is not None:
+                path += f".{printable(frame.key.text)}"
+        return f"{path}.{printable(last)}".removeprefix(".")
 
     def _merge(self, frame: _Frame, mapping: Mapping) -> None:
         """What `<<` brings in, after the mapping's own keys, which win; of several the first wins."""

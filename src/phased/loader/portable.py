@@ -95,7 +95,9 @@ def _ambiguous(definitions: Definitions) -> list[tuple[str, str]]:
     tasks = {task.reference for task in definitions.tasks}
     services = [service.reference for service in definitions.services]
     return [
-        (f"services.{name}", "is the reference of a task as well: rename one") for name in services if name in tasks
+        (f"services.{name}", "is the reference of a task as well: rename one")
+        for name in services
+        if name in tasks
     ]
 
 

@@ -161,6 +161,8 @@ class Reader:
             hint = ""
             if is_null(node):
                 hint = "indent its keys below it"
+            elif end_of(path) in [entry.name for entry in shape.fields]:
+                hint = f"indent it below what it belongs to: it is a key of {shape.name}"
             elif isinstance(node, Scalar) or "{text}" not in shape.instead:
                 written = node.text if isinstance(node, Scalar) else ""
                 hint = shape.instead.format(text=printable(written.strip()))

@@ -26,9 +26,13 @@ class DryRunner:
     async def start(self, requests: Sequence[RunRequest]) -> None:
         """Pretend."""
         now = self._clock.wall()
-        for run_id in [request.run_id for request in requests if request.run_id not in self._asked]:
-            self._asked.add(run_id)
-            self._reports += [RunStarted(run_id, now), RunExited(run_id, 0, None, now)]
+        for request in [request for request in requests if request.run_id not in self._asked]:
+            self._asked.add(request.run_id)
+            self._reports.append(RunStarted(request.run_id, now))
+            if request.lasting:
+                self._lasting.add(request.run_id)
+            else:
+                self._reports.append(RunExited(request.run_id, 0, None, now))
         if self._reports:
             self._arrived.set()
 

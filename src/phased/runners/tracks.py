@@ -129,15 +129,15 @@ def report_of(event: Event) -> RunReport | None:
             return RunStarted(run_id, at)
         case ["refused", run_id, at, reason]:
             return RunNotStarted(run_id, reason, at)
-        case ["exited", run_id, at, status, *_]:
-            return exited(run_id, status, at)
+        case ["exited", run_id, at, status, note, *_]:
+            return exited(run_id, status, at, note)
     return None
 
 
-def exited(run_id: str, status: int | None, at: int) -> RunExited:
+def exited(run_id: str, status: int | None, at: int, note: str | None = None) -> RunExited:
     """The report of a wait status; neither code nor signal where that is unknown."""
     code = None if status is None else os.waitstatus_to_exitcode(status)
     signalled = code is not None and code < 0
     return RunExited(
-        run_id, None if signalled else code, -code if code is not None and signalled else None, at
+        run_id, None if signalled else code, -code if code is not None and signalled else None, at, note
     )

@@ -92,7 +92,8 @@ class Wards:
 
     def output_of(self, run_id: str) -> int | None:
         """A new reading end of a run's pipe, from a process that has it; None where none has."""
-        pipe = f"pipe:[{self._wards[run_id].trace.pipe}]"
+        ward = self._wards.get(run_id)
+        pipe = f"pipe:[{ward.trace.pipe}]" if ward is not None else None
         for process in self.members(()).get(run_id, []):
             for path in (f"/proc/{process.pid}/fd/1", f"/proc/{process.pid}/fd/2"):
                 with contextlib.suppress(OSError):

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from phased.core.phases import TERMINAL_PHASES
 from phased.core.status import StatusChange, StepStatus
 from phased.errors import StaleVersion, StoreError
 from phased.ports import ExecutionRecord, ServiceRecord, StoredExecution
+
+if TYPE_CHECKING:
+    from phased.store.memory_access import MemoryAccess
+    from phased.store.memory_definitions import MemoryDefinitions
 
 _FOUND_AT_MOST = 10
 _PREFIX = frozenset("0123456789abcdef-")
@@ -36,10 +41,30 @@ class MemoryStore:
         self._kept: dict[str, _Kept] = {}
         self._services: dict[str, ServiceRecord] = {}
         self._closed = False
+        self._definitions: MemoryDefinitions | None = None
+        self._access: MemoryAccess | None = None
+
+    @property
+    def definitions(self) -> MemoryDefinitions:
+        """Environments and tasks beside the executions; a dry run never asks for them."""
+        if self._definitions is None:
+            from phased.store.memory_definitions import MemoryDefinitions  # noqa: PLC0415 - as said above
+
+            self._definitions = MemoryDefinitions(self)
+        return self._definitions
+
+    @property
+    def access(self) -> MemoryAccess:
+        """Secrets and tokens, forgotten with the rest."""
+        if self._access is None:
+            from phased.store.memory_access import MemoryAccess  # noqa: PLC0415 - as said above
+
+            self._access = MemoryAccess(self.check_open)
+        return self._access
 
     async def create(self, executions: Sequence[tuple[ExecutionRecord, StatusChange]]) -> None:
         """Keep new executions with their first status; all or none."""
-        self._check_open()
+        self.check_open()
         ids = [record.id for record, _ in executions]
         twice = [one for position, one in enumerate(ids) if one in self._kept or one in ids[:position]]
         if twice:
@@ -50,7 +75,7 @@ class MemoryStore:
 
     async def save(self, changes: Sequence[StatusChange]) -> None:
         """Keep new statuses, several of one execution in order; all or none. Raises StaleVersion."""
-        self._check_open()
+        self.check_open()
         versions: dict[str, int] = {}
         for change in changes:
             kept = self._kept.get(change.execution_id)
@@ -65,22 +90,22 @@ class MemoryStore:
 
     async def get(self, execution_id: str) -> StoredExecution | None:
         """One execution, or None."""
-        self._check_open()
+        self.check_open()
         kept = self._kept.get(execution_id)
         return kept.stored() if kept else None
 
     async def find(self, prefix: str) -> list[StoredExecution]:
         """The executions whose id begins with `prefix`, at most ten, newest first."""
-        self._check_open()
+        self.check_open()
         wanted = prefix.lower()
         if not _PREFIX.issuperset(wanted):
             return []
         found = _newest_first(kept for kept in self._kept.values() if kept.record.id.startswith(wanted))
         return [kept.stored() for kept in found[:_FOUND_AT_MOST]]
 
-    async def save_services(self, services: Sequence[ServiceRecord]) -> None:
+    async def save_services(self, services: Sequence[ServiceRecord], *, durable: bool = False) -> None:  # noqa: ARG002 - nothing lasts here
         """Keep services, new ones and known ones; all or none. Raises StaleVersion."""
-        self._check_open()
+        self.check_open()
         kept = dict(self._services)
         for record in services:
             found, expected = kept.get(record.id), record.status.expected_version
@@ -91,12 +116,12 @@ class MemoryStore:
 
     async def list_services(self, environment_id: str | None = None) -> list[ServiceRecord]:
         """The services of an environment, or all, in the order in which they were first kept."""
-        self._check_open()
+        self.check_open()
         return [one for one in self._services.values() if environment_id in {None, one.environment_id}]
 
     async def remove_services(self, service_ids: Sequence[str]) -> None:
         """Forget services."""
-        self._check_open()
+        self.check_open()
         for service_id in service_ids:
             self._services.pop(service_id, None)
 
@@ -104,7 +129,7 @@ class MemoryStore:
         self, *, reference: str | None = None, unfinished: bool = False, limit: int = 100, offset: int = 0
     ) -> list[StoredExecution]:
         """Newest first (by creation, then id)."""
-        self._check_open()
+        self.check_open()
         found = _newest_first(
             kept
             for kept in self._kept.values()
@@ -118,7 +143,22 @@ class MemoryStore:
         """Further calls raise StoreError."""
         self._closed = True
 
-    def _check_open(self) -> None:
+    def stored(self) -> Sequence[StoredExecution]:
+        """Every execution."""
+        return [kept.stored() for kept in self._kept.values()]
+
+    def remove_environment(self, environment_id: str) -> Sequence[str]:
+        """Forget the executions and services of an environment; their ids."""
+        executions = [
+            kept.record.id for kept in self._kept.values() if kept.record.environment_id == environment_id
+        ]
+        services = [one.id for one in self._services.values() if one.environment_id == environment_id]
+        self._kept = {one: kept for one, kept in self._kept.items() if one not in set(executions)}
+        self._services = {one: kept for one, kept in self._services.items() if one not in set(services)}
+        return executions + services
+
+    def check_open(self) -> None:
+        """Raises StoreError where it is closed."""
         if self._closed:
             raise StoreError("cannot use the state: it is closed")
 

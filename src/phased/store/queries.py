@@ -6,10 +6,30 @@ Knows connections and rows. Raises what SQLite raises: whoever calls translates.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
+from phased.contract.execution import TaskExecutionPhase
 from phased.ports import StoredExecution
 from phased.store.rows import SELECT_EXECUTIONS, SELECT_STEPS, Value, stored_execution
+
+if TYPE_CHECKING:
+    from phased.core.environment import ExecutionQuery
+
+NumberOf = Callable[[TaskExecutionPhase], int]
+"""The number under which a phase is stored."""
+
+_SORTED_BY: Final[Mapping[str, str]] = {
+    "id": "id",
+    "createdAt": "created_at",
+    "startedAt": "coalesce(started_at, 0)",
+    "completedAt": "coalesce(completed_at, 0)",
+    "taskId": "task_id",
+    "startedBy": "started_by",
+    "phase": "phase",
+    "statusVersion": "version",
+}
+"""What is sorted by, for each of core.environment.SORT_KEYS."""
 
 FOUND_AT_MOST = 10
 """How many executions a prefix of an id finds (ports.Store)."""
@@ -47,6 +67,42 @@ def page(
         wheres.append("phase < 3")
     where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
     return _select(connection, f"{where} {_NEWEST_FIRST}", (*values, max(limit, 0), max(offset, 0)))
+
+
+def select(
+    connection: sqlite3.Connection, query: ExecutionQuery, number_of: NumberOf, limit: int
+) -> list[StoredExecution]:
+    """As ports.DefinitionStore.select."""
+    wheres, values = _conditions(query, number_of)
+    key = _SORTED_BY[query.sort]
+    if query.after is not None:
+        beyond = "<" if query.descending else ">"
+        wheres.append(f"({key} {beyond} ? OR ({key} = ? AND id > ?))")
+        values += [query.after[0], *query.after]
+    where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
+    order = f"ORDER BY {key}{' DESC' if query.descending else ''}, id LIMIT ?"
+    return _select(connection, f"{where} {order}", (*values, limit))
+
+
+def count(connection: sqlite3.Connection, query: ExecutionQuery, number_of: NumberOf, at_most: int) -> int:
+    """As ports.DefinitionStore.count."""
+    wheres, values = _conditions(query, number_of)
+    where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
+    inner = f"SELECT 1 FROM executions JOIN statuses ON execution = number {where} LIMIT ?"  # noqa: S608 - names from here
+    row = connection.execute(f"SELECT count(*) FROM ({inner})", (*values, at_most)).fetchone()  # noqa: S608 - as above
+    return int(row[0])
+
+
+def _conditions(query: ExecutionQuery, number_of: NumberOf) -> tuple[list[str], list[Value]]:
+    narrowed: Mapping[str, Sequence[Value]] = {
+        "environment_id": query.environment_ids,
+        "task_id": query.task_ids,
+        "reference": query.references,
+        "phase": [number_of(phase) for phase in query.phases],
+    }
+    given = {column: wanted for column, wanted in narrowed.items() if wanted}
+    wheres = [f"{column} IN (?{', ?' * (len(wanted) - 1)})" for column, wanted in given.items()]
+    return wheres, [value for wanted in given.values() for value in wanted]
 
 
 def is_unfinished(connection: sqlite3.Connection, execution_id: str) -> bool:

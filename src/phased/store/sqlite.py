@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from phased.core.phases import TERMINAL_PHASES
 from phased.core.status import StatusChange
@@ -23,6 +23,10 @@ from phased.store import queries, rows, schema, services
 from phased.store.failures import translated
 from phased.store.migrations import MIGRATIONS
 from phased.store.readonly import ReadonlyStore
+
+if TYPE_CHECKING:
+    from phased.store.access import SqliteAccess
+    from phased.store.definitions import SqliteDefinitions
 
 Synchronous = Literal["normal", "full"]
 
@@ -50,6 +54,28 @@ class SqliteStore:
         self._path = path
         self._synchronous = synchronous
         self._open: dict[str, _Open] = {}
+        self._definitions: SqliteDefinitions | None = None
+        self._access: SqliteAccess | None = None
+
+    @property
+    def definitions(self) -> SqliteDefinitions:
+        """Environments and tasks in the same file; a foreground run never asks for them."""
+        if self._definitions is None:
+            from phased.store.definitions import SqliteDefinitions  # noqa: PLC0415 - as said above
+
+            self._definitions = SqliteDefinitions(
+                self._connection, self._path, lambda: self._transaction(durable=True)
+            )
+        return self._definitions
+
+    @property
+    def access(self) -> SqliteAccess:
+        """Secrets and tokens, in the same file."""
+        if self._access is None:
+            from phased.store.access import SqliteAccess  # noqa: PLC0415 - as said above
+
+            self._access = SqliteAccess(self._connection, self._path, lambda: self._transaction(durable=True))
+        return self._access
 
     @classmethod
     def open(cls, path: Path, *, synchronous: Synchronous = "normal") -> SqliteStore:
@@ -117,9 +143,9 @@ class SqliteStore:
         with translated(self._path, "read"):
             return queries.find(self._connection, prefix)
 
-    async def save_services(self, records: Sequence[ServiceRecord]) -> None:
+    async def save_services(self, records: Sequence[ServiceRecord], *, durable: bool = False) -> None:
         """Save services, new ones and known ones; all or none. Raises StaleVersion."""
-        with self._transaction():
+        with self._transaction(durable=durable):
             services.save(self._connection, records)
 
     async def list_services(self, environment_id: str | None = None) -> list[ServiceRecord]:

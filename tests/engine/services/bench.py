@@ -154,6 +154,9 @@ async def bench_in(
             bench = Bench(engine, runner, store, workspace, state, catalog)
             try:
                 yield bench
+            except BaseException:
+                abandon = False
+                raise
             finally:
                 if not abandon:
                     with anyio.CancelScope(shield=True), anyio.fail_after(PATIENCE):

@@ -181,7 +181,7 @@ async def test_a_stop_while_a_dependency_runs_ends_the_wait_and_the_task() -> No
             service("db", "touch never; exec sleep 1000", "init"),
         )
         b.engine.services.start(db, "a test")
-        await until(lambda: (b.workspace / "begun").exists(), "the task")
+        await until((b.workspace / "begun").exists, "the task")
         assert await b.stop(db) is Phase.STOPPED
         await until(lambda: not b.engine.lives, "the end of the task")
         assert not (b.workspace / "never").exists()
@@ -195,7 +195,7 @@ async def test_a_stop_of_the_execution_that_a_service_needs_fails_the_service() 
             service("db", "touch never; exec sleep 1000", "init"),
         )
         b.engine.services.start(db, "a test")
-        await until(lambda: (b.workspace / "begun").exists(), "the task")
+        await until((b.workspace / "begun").exists, "the task")
         b.engine.stop(b.engine.lives, "a test")
         await b.reach(db, Phase.FAILED)
         assert db.progress.cause == "a dependency failed: task init was stopped"

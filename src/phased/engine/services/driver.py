@@ -42,6 +42,7 @@ class ServiceDriver:
         self._reminders: list[tuple[float, int, LiveService, e.Reminder]] = []
         self._order = count()
         self._unsaved: dict[LiveService, None] = {}
+        self._waiting: list[anyio.Event] = []
         self._log = logger("phased.engine.services")
         self.store_error: StoreError | None = None
         """Why the newest statuses could not be saved; None as soon as they could."""
@@ -55,6 +56,18 @@ class ServiceDriver:
         if arrivals:
             self._inbox.extend(arrivals)
             self._arrived.set()
+
+    async def settled(self) -> None:
+        """Wait until everything that was posted has been handled and saved.
+
+        Raises StoreError where it could not be saved.
+        """
+        done = anyio.Event()
+        self._waiting.append(done)
+        self._arrived.set()
+        await done.wait()
+        if self.store_error is not None:
+            raise self.store_error
 
     async def run(self) -> None:
         """Drive until cancelled."""
@@ -85,6 +98,7 @@ class ServiceDriver:
 
     async def _bunch(self) -> None:
         now = self.now()
+        waiting, self._waiting = self._waiting, []
         touched: dict[LiveService, None] = {}
         todo: list[tuple[LiveService, i.ServiceInstruction]] = []
         while self._inbox:
@@ -106,6 +120,8 @@ class ServiceDriver:
             await self._performer.forget()
             for live in touched:
                 live.tell()
+        for done in waiting:
+            done.set()
 
     def _handle(self, live: LiveService, event: e.ServiceEvent, now: Instant) -> list[i.ServiceInstruction]:
         try:
@@ -119,9 +135,10 @@ class ServiceDriver:
         changed = [live for live in touched if live.is_changed()]
         if not changed:
             return True
+        defined = any(live.definition is not live.record.definition for live in changed)
         records = [live.next_record(now.wall, self._boot_id, live.machine.change(now)) for live in changed]
         try:
-            await self._store.save_services(records)
+            await self._store.save_services(records, durable=defined)
         except StoreError as error:
             if self.store_error is None:
                 self._log.error("status_not_saved", reason=str(error))

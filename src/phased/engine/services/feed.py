@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import anyio
 
@@ -34,12 +35,23 @@ class ServiceSubscription:
         return records
 
 
+class ServiceWatcher(Protocol):
+    """Who is told at once, and must not take its time."""
+
+    def put(self, record: ServiceRecord) -> None:
+        """A service has changed."""
+
+
 class ServiceFeed:
     """All subscriptions."""
 
     def __init__(self) -> None:
         """Nobody listens."""
-        self._subscriptions: list[ServiceSubscription] = []
+        self._subscriptions: list[ServiceWatcher] = []
+
+    def attach(self, watcher: ServiceWatcher) -> None:
+        """Tell this one of every change, for as long as the engine lives."""
+        self._subscriptions.append(watcher)
 
     @contextmanager
     def subscribe(self) -> Iterator[ServiceSubscription]:

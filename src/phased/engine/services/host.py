@@ -79,6 +79,10 @@ class ServiceHost:
         self._post_steps = post_steps
         self._tasks.start_soon(self._driver.run)
 
+    def use_variables(self, variables_of: Callable[[str], Mapping[str, str]]) -> None:
+        """Every command of an environment's services gets these, by the environment's id."""
+        self._performer.variables_of = variables_of
+
     def report(self, reports: Sequence[RunReport]) -> None:
         """Reports of runs; those that are of no service are left aside."""
         self._driver.post(self._performer.arrivals(reports))
@@ -94,6 +98,10 @@ class ServiceHost:
                 f"cannot find a service {service_id!r}; `phased service list` shows them"
             ) from None
 
+    def all(self) -> list[LiveService]:
+        """Every service, in the order in which they were defined."""
+        return list(self._services.values())
+
     def of(self, environment_id: str) -> list[LiveService]:
         """The services of an environment, in the order in which they were defined."""
         return [live for live in self._services.values() if live.record.environment_id == environment_id]
@@ -101,8 +109,9 @@ class ServiceHost:
     async def define(
         self, catalog: Catalog, references: Iterable[str], workspace: Path | str, origin: Origin
     ) -> list[LiveService]:
-        """These services of a catalog, new ones and known ones; they are saved when this returns.
+        """These services of a catalog, new ones and known ones; new ones are saved when this returns.
 
+        What is changed is saved once it is `settled`.
         One that runs keeps its old definition until its next start. Raises Unsupported, StoreError.
         """
         chosen = [catalog.services[reference] for reference in references]
@@ -115,7 +124,7 @@ class ServiceHost:
             if service_id not in self._services
         ]
         if new:
-            await self._store.save_services([live.record for live in new])
+            await self._store.save_services([live.record for live in new], durable=True)
             self._services.update((live.id, live) for live in new)
             self.feed.publish([live.record for live in new])
         lives = [self._services[service_id] for service_id in ids]
@@ -142,6 +151,10 @@ class ServiceHost:
         live.definition = definition
         differs = not runs_alike(definition, live.running)
         self._driver.post([(live, e.DefinitionChanged(policy_of(definition, self._limits), differs=differs))])
+
+    async def settled(self) -> None:
+        """Wait until all that was asked for so far is decided and saved. Raises StoreError if it is not."""
+        await self._driver.settled()
 
     # ---- what is asked for -----------------------------------------------------------------------
 
@@ -269,17 +282,19 @@ class ServiceHost:
             needed = {need for live in waiting for need in _closure(live) if need != live.reference}
             free = [live for live in waiting if live.reference not in needed] or waiting
             for live in free:
-                live.owner = None
+                live.ended_by |= over
                 self.stop(live, by)
             for live in free:
                 await self.until_rest(live)
+                live.owner, live.ended_by = None, set()
             waiting = [live for live in waiting if live not in free]
 
     def hurry(self, firings: Iterable[str], by: str) -> None:
         """Kill the services that were started for these firings."""
         over = set(firings)
         for live in self._services.values():
-            if live.owner in over and live.users <= over and live.progress.state not in RESTING:
+            theirs = live.owner in over and live.users <= over
+            if (theirs or live.ended_by & over) and live.progress.state not in RESTING:
                 self.kill(live, by)
 
     # ---- taking over -----------------------------------------------------------------------------

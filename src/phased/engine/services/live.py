@@ -40,7 +40,9 @@ class LiveService:
     users: set[str] = field(default_factory=set)
     """Firings that needed it and may still do."""
     owner: str | None = None
-    """The firing that it was started for, which ends it."""
+    """The firing that it was started for: once nobody uses it any more, it ends with its last user."""
+    ended_by: set[str] = field(default_factory=set)
+    """The firings that are ending it now."""
 
     def __post_init__(self) -> None:
         """The definitions as they are saved."""

@@ -7,7 +7,7 @@ store. A session's runs bear its id, or an id made from it, before the dot; so t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
@@ -92,6 +92,8 @@ class ServicePerformer:
         self.ask_for_needs: Callable[[LiveService, str], None] = lambda _live, _session: None
         self.release_needs: Callable[[LiveService, str], None] = lambda _live, _session: None
         self.remove: Callable[[LiveService], None] = lambda _: None
+        self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
+        """The variables of an environment, by its id."""
 
     # ---- starting --------------------------------------------------------------------------------
 
@@ -116,7 +118,8 @@ class ServicePerformer:
         log = own if kind == "start" else self._log_path(live.id, run_id.partition(".")[0])
         os.makedirs(log.parent, mode=0o700, exist_ok=True)
         command = {"start": live.running.start, "ready": live.running.ready, "stop": live.running.stop}[kind]
-        variables = _variables(live, f"{own}{OUTPUT_SUFFIX}")
+        given = self.variables_of(live.record.environment_id)
+        variables = {**given, **_variables(live, f"{own}{OUTPUT_SUFFIX}")}
         return RunRequest(
             run_id, command, variables, live.record.workspace, str(log), lasting=kind == "start"
         )

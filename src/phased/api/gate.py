@@ -1,0 +1,115 @@
+"""What stands before every request: its size and pace, the Host it names, and what an answer may say.
+
+Knows ASGI. Must not know methods or callers. A web page in a browser must not reach the daemon, also not
+through a name that was rebound to a local address: on TCP, Host and Origin have to be known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import anyio
+
+from phased.api.failures import RETRIED, Refusal
+from phased.contract.error_code import ErrorCode
+
+if TYPE_CHECKING:
+    from starlette.types import Message as Event
+    from starlette.types import Receive, Scope, Send
+
+PATIENCE: Final = 30.0
+"""Seconds that the next piece of a request's body may take."""
+_DRAINED: Final = 64 * 1024 * 1024
+"""Bytes of a refused body that are read and thrown away, so that the client hears why it was refused."""
+_DRAIN_PATIENCE: Final = 5.0
+
+_RETRY_HEADER: Final = (b"x-should-retry", b"false")
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where requests come in. `names` are the hosts, with port, that may be asked for; empty: any."""
+
+    origin: str
+    """`http://localhost`, `https://127.0.0.1:7000`."""
+    local: bool
+    """A unix socket: the peer is known by its credentials."""
+    names: frozenset[str] = frozenset()
+    name: str = "socket"
+    """What settings call it."""
+
+    def check(self, scope: Scope) -> None:
+        """Raises Refusal for a Host or Origin that is not ours."""
+        if self.local:
+            return
+        headers = scope["headers"]
+        host = next((value for name, value in headers if name == b"host"), b"").decode("latin-1").lower()
+        if host not in self.names:
+            raise Refusal(
+                ErrorCode.PERMISSION_DENIED,
+                "cannot answer under this Host; ask for the address that the daemon listens on, or add the "
+                "name to listen.hosts in its settings",
+            )
+        origin = next((value for name, value in headers if name == b"origin"), None)
+        if origin is not None and not self._is_own(origin.decode("latin-1").lower()):
+            raise Refusal(ErrorCode.PERMISSION_DENIED, "cannot answer a page of another origin")
+
+    def _is_own(self, origin: str) -> bool:
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
+        return parts.scheme == urlsplit(self.origin).scheme and parts.netloc in self.names
+
+
+class PacedBody:
+    """A request's body on its way in: each piece within a time, and what is left of it afterwards."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.complete = False
+        self._stuck = False
+
+    async def __call__(self) -> Event:
+        """The next event. Raises Refusal where the client sends half a request and stops."""
+        if self.complete:
+            return await self._receive()
+        with anyio.move_on_after(PATIENCE):
+            event = await self._receive()
+            self.complete = event["type"] != "http.request" or not event.get("more_body", False)
+            return event
+        self._stuck = True
+        raise Refusal(
+            ErrorCode.DEADLINE_EXCEEDED, f"cannot read the request: nothing of it came for {PATIENCE:g} s"
+        )
+
+    async def drain(self) -> None:
+        """Throw away what is still to come, within bounds."""
+        thrown = 0
+        with anyio.move_on_after(_DRAIN_PATIENCE):
+            while not self.complete and not self._stuck and thrown < _DRAINED:
+                event = await self._receive()
+                thrown += len(event.get("body", b""))
+                self.complete = event["type"] != "http.request" or not event.get("more_body", False)
+
+
+class Answer:
+    """An answer on its way out: what was begun, and that an act that failed is not to be tried again."""
+
+    def __init__(self, send: Send, body: PacedBody) -> None:
+        self._send = send
+        self._body = body
+        self.acts = False
+        self.status = 0
+        """0 as long as nothing was answered."""
+
+    async def __call__(self, event: Event) -> None:
+        """Pass on."""
+        if event["type"] == "http.response.start":
+            self.status = event["status"]
+            await self._body.drain()
+            if self.acts and (self.status >= 500 or self.status in RETRIED):
+                event = {**event, "headers": [*event["headers"], _RETRY_HEADER]}
+        await self._send(event)

@@ -1,0 +1,100 @@
+"""Services of the public service.
+
+Knows their messages and the engine's definitions and host. Must not know HTTP.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from phased.api.calls import Call
+from phased.api.paging import listed, told
+from phased.contract import service_calls as m
+from phased.contract.service import Service, ServiceRole
+from phased.engine.definitions.messages import changed_service, service_definition, service_message
+from phased.engine.services.live import LiveService
+from phased.errors import InvalidArgument
+
+
+async def create_service(call: Call, request: m.CreateServiceRequest) -> m.CreateServiceResponse:
+    """Define a new service; it is not started."""
+    call.see(request.environment_id, f"the environment {request.environment_id}")
+    live = await call.house.automations.create_service(
+        request.environment_id, service_definition(request), call.started_by()
+    )
+    return m.CreateServiceResponse.model_construct(service=shown_service(call, live))
+
+
+async def get_service(call: Call, request: m.GetServiceRequest) -> m.GetServiceResponse:
+    """One service."""
+    return m.GetServiceResponse.model_construct(service=shown_service(call, find_service(call, request.id)))
+
+
+async def list_services(call: Call, request: m.ListServicesRequest) -> m.ListServicesResponse:
+    """Services, oldest first."""
+    wanted = request.filter or m.ListServicesRequestFilter()
+    environments, ids = set(wanted.environment_ids), set(wanted.service_ids)
+    references, roles = set(wanted.references), set(wanted.roles)
+    found = [
+        live
+        for live in call.house.automations.services()
+        if (not environments or live.record.environment_id in environments)
+        and (not references or live.reference in references)
+        and (not ids or live.id in ids)
+        and (not roles or _role(live) in roles)
+        and call.sees(live.record.environment_id)
+    ]
+    page = listed(found, lambda live: (live.record.created_at, live.id), "services", request.pagination)
+    return m.ListServicesResponse.model_construct(
+        pagination=told(page), services=tuple(shown_service(call, live) for live in page.entries)
+    )
+
+
+async def update_service(call: Call, request: m.UpdateServiceRequest) -> m.UpdateServiceResponse:
+    """Define a service anew. Its status is the daemon's own."""
+    if request.status is not None:
+        raise InvalidArgument("cannot change status: the daemon alone knows it; leave it out")
+    live = find_service(call, request.id)
+    definition = changed_service(live.definition, request)
+    await call.house.automations.update_service(live.id, definition, call.started_by())
+    return m.UpdateServiceResponse.model_construct()
+
+
+async def delete_service(call: Call, request: m.DeleteServiceRequest) -> m.DeleteServiceResponse:
+    """Stop and forget a service."""
+    live = find_service(call, request.id)
+    await call.house.automations.delete_service(live.id, call.name, force=bool(request.force))
+    return m.DeleteServiceResponse.model_construct()
+
+
+async def start_service(call: Call, request: m.StartServiceRequest) -> m.StartServiceResponse:
+    """Ask a service to run; does not wait for it."""
+    await call.house.start_service(find_service(call, request.id), call.name)
+    return m.StartServiceResponse.model_construct()
+
+
+async def stop_service(call: Call, request: m.StopServiceRequest) -> m.StopServiceResponse:
+    """Ask a service to stop; does not wait for it."""
+    await call.house.stop_service(find_service(call, request.id), call.name)
+    return m.StopServiceResponse.model_construct()
+
+
+def find_service(call: Call, service_id: str) -> LiveService:
+    """A service that the caller may do this with. Raises NotFound, PermissionDenied."""
+    live = call.house.automations.service(str(UUID(service_id)))
+    call.see(live.record.environment_id, f"the service {service_id}")
+    return live
+
+
+def shown_service(call: Call, live: LiveService) -> Service:
+    """As the API shows it: with the address of its log as soon as there is something to read."""
+    made = service_message(live.record)
+    if made.status is None or live.record.status.progress.started_at is None:
+        return made
+    url = f"{call.origin}/logs/services/{live.id}"
+    return made.model_copy(update={"status": made.status.model_copy(update={"log_url": url})})
+
+
+def _role(live: LiveService) -> ServiceRole:
+    metadata = service_message(live.record).metadata
+    return (metadata.role if metadata else None) or ServiceRole.UNSPECIFIED

@@ -1,0 +1,261 @@
+"""Steps that misbehave, and disks that do: each gets the right end, and loses nothing but what cannot be kept."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import pytest
+
+from phased.errors import SupervisorLost
+from phased.ports import RunExited, RunNotStarted, RunRequest
+from phased.runners.process import ProcessRunner
+from tests.runners.build import Place, outcome, run, until, until_async, until_ended, until_started
+
+pytestmark = pytest.mark.anyio
+
+
+async def _end(runner: ProcessRunner, request: RunRequest) -> None:
+    """End a run as the engine does: ask, then kill until it is empty."""
+    await runner.signal(request.run_id, SIGTERM)
+
+    async def is_empty() -> bool:
+        await runner.signal(request.run_id, SIGKILL)
+        return not await runner.processes(request.run_id)
+
+    await until_async(is_empty)
+
+
+def _ready(place: Place, name: str = "ready") -> str:
+    """Shell text that says that a step is where the test wants it."""
+    return f"touch {place.root}/{name}"
+
+
+async def _until_ready(place: Place, name: str = "ready") -> None:
+    await until((place.root / name).exists)
+
+
+async def test_bytes_that_are_no_text_and_no_newline_are_kept(place: Place) -> None:
+    async with place.runner() as runner:
+        request = place.request(r"printf 'a\377\376\000b'")
+        await run(runner, request)
+    assert Path(request.log).read_bytes() == b"a\xff\xfe\x00b"
+
+
+async def test_a_line_of_100_mb_is_kept(place: Place) -> None:
+    size = 100 << 20
+    async with place.runner() as runner:
+        request = place.request(f"head -c {size} /dev/zero")
+        assert [outcome(r) for r in await run(runner, request)] == [0]
+    assert os.path.getsize(request.log) == size
+
+
+async def test_a_step_that_reopens_its_output_by_name_truncates_nothing(place: Place) -> None:
+    async with place.runner() as runner:
+        request = place.request("echo 1; echo 2 >/dev/stderr; echo 3 | tee /dev/stderr; echo 4 >/dev/stdout")
+        await run(runner, request)
+    assert Path(request.log).read_text() == "1\n2\n3\n3\n4\n"
+
+
+async def test_a_step_that_closes_its_output_ends_as_it_would(place: Place) -> None:
+    async with place.runner() as runner:
+        request = place.request("echo a; exec >&- 2>&-; sleep 0.1; exit 3")
+        assert [outcome(r) for r in await run(runner, request)] == [3]
+        assert await runner.leftovers() == {}
+    assert Path(request.log).read_text() == "a\n"
+
+
+async def test_a_child_that_writes_for_ever_does_not_hold_up_the_exit(place: Place) -> None:
+    async with place.runner() as runner:
+        request = place.request("yes & exit 4")
+        assert [outcome(r) for r in await run(runner, request)] == [4]
+        await _end(runner, request)
+        assert await runner.leftovers() == {}
+
+
+async def test_a_step_that_ignores_the_request_to_end_is_killed(place: Place) -> None:
+    async with place.runner() as runner:
+        request = place.request(f"trap '' TERM; {_ready(place)}; while :; do sleep 0.05; done")
+        await runner.start([request])
+        await _until_ready(place)
+        await runner.signal(request.run_id, SIGTERM)
+        assert await runner.processes(request.run_id)
+        await _end(runner, request)
+        assert outcome((await until_ended(runner, [request.run_id]))[request.run_id]) == "signal 9"
+
+
+async def test_a_step_that_forks_in_a_loop_while_it_is_ended_ends(place: Place) -> None:
+    loop = f"trap '' TERM; {_ready(place)}; while :; do (trap '' TERM; sleep 30) & sleep 0.001; done"
+    async with place.runner() as runner:
+        request = place.request(loop)
+        await runner.start([request])
+        await _until_ready(place)
+        await _end(runner, request)
+        assert await runner.processes(request.run_id) == []
+        assert await runner.leftovers() == {}
+
+
+async def test_a_chain_of_forks_whose_links_exit_at_once_ends(place: Place) -> None:
+    script = place.root / "chain.py"
+    script.write_text("import os, time\nwhile True:\n    if os.fork():\n        os._exit(0)\n    time.sleep(0.002)\n")
+    async with place.runner() as runner:
+        request = place.request(f"{sys.executable} -I -S {script} & {_ready(place)}; exit 0")
+        await run(runner, request)
+        await until_async(runner.leftovers)
+        await _end(runner, request)
+        assert await runner.leftovers() == {}
+
+
+@pytest.mark.parametrize("launch", ["setsid -f sleep 300", "env -i setsid -f sleep 300", "(env -i setsid -f sleep 300 &)"])
+async def test_a_daemon_that_left_everything_is_still_known_and_ended(place: Place, launch: str) -> None:
+    async with place.runner() as runner:
+        others = [place.request("sleep 300") for _ in range(3)]
+        request = place.request(f"{launch} >/dev/null 2>&1; exit 0")
+        await runner.start([*others, request])
+        await until_ended(runner, [request.run_id])
+
+        async def names() -> list[str]:
+            return [p.command for p in (await runner.leftovers()).get(request.run_id, [])]
+
+        async def is_there() -> bool:
+            return await names() == ["sleep"]
+
+        await until_async(is_there)
+        assert [p.command for p in await runner.processes(request.run_id)] == ["sleep"]
+        assert await runner.signal(request.run_id, SIGTERM) == 1
+        await _end(runner, request)
+        assert await names() == []
+        assert all([await runner.processes(other.run_id) for other in others]), "nobody else was signalled"
+        for other in others:
+            await _end(runner, other)
+
+
+async def test_a_stopped_child_wakes_up_to_end(place: Place) -> None:
+    async with place.runner() as runner:
+        request = place.request(f"sleep 300 & kill -STOP $!; {_ready(place)}; wait")
+        await runner.start([request])
+        await _until_ready(place)
+        await runner.signal(request.run_id, SIGTERM)
+        assert outcome((await until_ended(runner, [request.run_id]))[request.run_id]) == "signal 15"
+
+        async def is_empty() -> bool:
+            return not await runner.processes(request.run_id)
+
+        await until_async(is_empty)
+
+
+async def test_a_step_that_empties_its_log_leaves_no_hole(place: Place) -> None:
+    async with place.runner() as runner:
+        request = place.request("echo one; sleep 0.2; : > $LOG; echo two", LOG=str(place.logs / "own.log"), log=None)
+        request = place.request(request.command, log=str(place.logs / "own.log"), LOG=str(place.logs / "own.log"))
+        await run(runner, request)
+    assert Path(request.log).read_text() == "two\n"
+
+
+async def test_a_log_that_is_deleted_hurts_nobody(place: Place) -> None:
+    log = place.logs / "gone.log"
+    async with place.runner() as runner:
+        [report] = await run(runner, place.request(f"echo a; rm {log}; echo b; exit 2", log=str(log)))
+    assert outcome(report) == 2
+
+
+async def test_a_state_directory_that_is_too_deep_for_a_socket_says_so(place: Place) -> None:
+    deep = place.root / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    async with ProcessRunner(deep, {}, "/bin/sh", _clock()) as runner:
+        with pytest.raises(SupervisorLost, match=r"^cannot run steps .* bytes, the system allows 107.*--state-dir"):
+            await runner.start([place.request("true")])
+
+
+def _clock():  # type: ignore[no-untyped-def]
+    from phased.engine.clock import SystemClock
+
+    return SystemClock()
+
+
+async def test_many_runs_at_once_stay_within_few_descriptors(place: Place) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with place.runner() as runner:
+        requests = [place.request("sleep 300") for _ in range(60)]
+        await runner.start(requests)
+        await until_started(runner, [request.run_id for request in requests])
+        for request in requests:
+            await _end(runner, request)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+
+
+# ---- full disks --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(place: Place) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    disk = place.root / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "phased-test", str(disk)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"mounting a small tmpfs is not permitted here: {done.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        place.end_everything()
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+async def test_a_log_on_a_full_disk_does_not_hang_the_step_and_marks_the_gap(place: Place, small_disk: Path) -> None:
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * 500_000)
+    log = small_disk / "step.log"
+    command = (
+        f"head -c 4000000 /dev/zero; {_ready(place, 'full')}; while [ ! -e {place.root}/go ]; do sleep 0.02; done; "
+        "sleep 1.2; echo more; sleep 0.2; echo end; exit 5"
+    )
+    async with place.runner() as runner:
+        request = place.request(command, log=str(log))
+        await runner.start([request])
+        await until((place.root / "full").exists)
+        filler.unlink()
+        (place.root / "go").touch()
+        report = (await until_ended(runner, [request.run_id]))[request.run_id]
+    assert isinstance(report, RunExited)
+    assert report.code == 5
+    assert report.note == "output was lost: No space left on device"
+    content = log.read_bytes()
+    assert b"bytes of output are missing here; output was lost: No space left on device]\n" in content
+    assert content.endswith(b"end\n")
+    assert len(content) < 4_000_000
+
+
+async def test_a_full_state_directory_refuses_new_runs_and_keeps_the_ends_of_those_that_run(
+    place: Place, small_disk: Path
+) -> None:
+    go = place.root / "go"
+    waiting = [place.request(f"while [ ! -e {go} ]; do sleep 0.02; done; exit {n}") for n in (11, 12)]
+    async with ProcessRunner(small_disk, {"PATH": os.defpath}, "/bin/sh", _clock()) as runner:
+        await runner.start(waiting)
+        await until_started(runner, [request.run_id for request in waiting])
+        with pytest.raises(OSError, match="No space left"), (small_disk / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(b"x" * 4096)
+        refused = None
+        for _ in range(2000):  # until what was reserved ahead is used up
+            [refused] = await run(runner, place.request("true"))
+            if isinstance(refused, RunNotStarted):
+                break
+        assert isinstance(refused, RunNotStarted)
+        assert "state directory" in refused.reason
+        go.touch()
+        ended = await until_ended(runner, [request.run_id for request in waiting])
+        assert [outcome(ended[request.run_id]) for request in waiting] == [11, 12]
+    async with ProcessRunner(small_disk, {"PATH": os.defpath}, "/bin/sh", _clock()) as runner:
+        known = await runner.known([request.run_id for request in waiting])
+        assert [outcome(report) for report in known.values() if not isinstance(report, str)] == [11, 12]
+        (small_disk / "filler").unlink()
+        [report] = await run(runner, place.request("exit 8"))
+        assert outcome(report) == 8
