@@ -27,6 +27,7 @@ MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
     "settings": frozenset({"errors", "contract", "core"}),
     "observability": frozenset({"errors", "settings"}),
     "systemd": frozenset({"errors", "settings", "observability"}),
+    "metrics": _BASE | {"observability"},
     "supervisor": frozenset(),
     "loader": _BASE | {"observability"},
     "logs": _BASE | {"observability"},
@@ -36,22 +37,24 @@ MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
     "foreground": _BASE | {"observability", "engine"},
     "testing": _BASE | {"observability"},
     "access": _BASE | {"observability", "supervisor"},
-    "api": _BASE | {"observability", "loader", "logs", "store", "runners", "engine", "access"},
-    "web": _BASE | {"observability", "loader", "logs", "store", "runners", "engine", "access", "api"},
+    "api": _BASE | {"observability", "loader", "logs", "store", "runners", "engine", "access", "metrics"},
+    "web": _BASE | {"observability", "loader", "logs", "store", "runners", "engine", "access", "api", "metrics"},
     "client": frozenset({"errors", "contract"}),
     "cli": frozenset({"errors", "contract", "client", "loader", "settings"}),
 }
 """What each part may import of the others. `daemon` wires everything, and `__main__` calls the CLI."""
 
-WIRES_EVERYTHING: Final = frozenset({"daemon", "__main__"})
+WIRES_EVERYTHING: Final = frozenset({"daemon", "serving", "__main__"})
 
 CLI_ALSO: Final = frozenset({"core.planner", "core.specs", "core.phases", "core.status"})
 """Pure modules of the core that the CLI needs: to plan, and to show what a status says."""
 
-CLI_INSIDE_FUNCTIONS: Final = frozenset({"daemon", "foreground", "logs", "observability", "engine.view"})
+CLI_INSIDE_FUNCTIONS: Final = frozenset({"daemon", "serving", "foreground", "logs", "observability", "engine.view"})
 """The composition root, and what a verb needs beside it once it runs; never while the CLI is imported."""
 
-SUPERVISOR_OF_BOTH_ENDS: Final = frozenset({"census", "channel", "client", "generation", "journal", "system"})
+SUPERVISOR_OF_BOTH_ENDS: Final = frozenset(
+    {"census", "channel", "client", "generation", "identity", "journal", "system"}
+)
 """What the supervisor's process and its client share; how it starts and ends steps is its own affair."""
 
 ONLY_IN: Final[Mapping[str, tuple[str, ...]]] = {

@@ -83,8 +83,9 @@ async def _fire(engine: Engine, order: Order, origin: Origin, settings: Settings
     from phased.foreground.work import EngineWork  # noqa: PLC0415 - see the module's opening
 
     lives = await engine.fire(
-        order.catalog, order.references, origin, max_parallel=order.max_parallel, workspace=order.workspace
-    )
+        order.catalog, order.references, origin,
+        max_parallel=order.max_parallel, workspace=order.workspace, owns_services=True,
+    )  # fmt: skip
     return EngineWork(engine, lives, keep=order.keep, stop_timeout=settings.run.stop_timeout)
 
 
@@ -104,7 +105,7 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
     clock = SystemClock()
     state = state_directory(settings)
     state.create()
-    limits = _limits(settings)
+    limits = limits_of(settings)
     with state.hold() as hold:
         synchronous = "full" if settings.store.synchronous == "full" else "normal"
         store = SqliteStore.open(state.database, synchronous=synchronous)  # type: ignore[arg-type] # one of its two
@@ -114,12 +115,14 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
             ) as runner:
                 recovered = await recover(store, runner, clock, limits.stop_timeout, limits.kill_timeout)
                 async with Engine(store, runner, clock, workspace, state.log_path, limits) as engine:
+                    await engine.services.restore()
                     yield Opened(engine, recovered, state, settings, hold)
         finally:
             await store.close()
 
 
-def _limits(settings: Settings) -> Limits:
+def limits_of(settings: Settings) -> Limits:
+    """What settings say of how executions run and end."""
     from phased.core.service_policy import ServiceLimits  # noqa: PLC0415 - see the module's opening
     from phased.engine.engine import Limits  # noqa: PLC0415 - the same
 
@@ -140,7 +143,7 @@ async def dry_work(settings: Settings, order: Order) -> AsyncIterator[EngineWork
     from phased.store.memory import MemoryStore  # noqa: PLC0415 - the same
 
     clock = SystemClock()
-    limits = _limits(settings)
+    limits = limits_of(settings)
     async with Engine(MemoryStore(), DryRunner(clock), clock, order.workspace, no_log, limits) as engine:
         yield await _fire(engine, order, origin(order.started_by, ""), settings)
 
@@ -171,7 +174,7 @@ async def run_or_join(settings: Settings, order: Order) -> AsyncIterator[Foregro
     """
     import anyio  # noqa: PLC0415 - see the module's opening
 
-    from phased.foreground.guest import NobodyThere  # noqa: PLC0415 - the same
+    from phased.foreground.work import NobodyThere  # noqa: PLC0415 - the same
 
     async with AsyncExitStack() as stack:
         for _ in range(_TRIES):
@@ -208,8 +211,9 @@ async def _running(settings: Settings, order: Order) -> AsyncIterator[Foreground
 @asynccontextmanager
 async def _joined(settings: Settings, order: Order, held: StateDirectoryHeld) -> AsyncIterator[Foreground]:
     from phased.contract.definitions import Definitions  # noqa: PLC0415 - see the module's opening
-    from phased.foreground.guest import NobodyThere, join  # noqa: PLC0415 - the same
+    from phased.foreground.guest import join  # noqa: PLC0415 - the same
     from phased.foreground.wire import Request  # noqa: PLC0415 - the same
+    from phased.foreground.work import NobodyThere  # noqa: PLC0415 - the same
 
     state = state_directory(settings)
     holder = state.holder()
@@ -239,6 +243,17 @@ def state_directory(settings: Settings) -> StateDirectory:
     from phased.store.state_directory import StateDirectory  # noqa: PLC0415 - see the module's opening
 
     return StateDirectory(settings.state_directory)
+
+
+def daemon_socket(settings: Settings) -> Path | None:
+    """The socket of the daemon that works on the state directory; None where none does.
+
+    A foreground run is no daemon. Raises FileUnreadable.
+    """
+    holder = state_directory(settings).holder()
+    if holder is None or holder.socket is None or Path(holder.socket).name == _GUESTS_SOCKET:
+        return None
+    return Path(holder.socket)
 
 
 def open_state(settings: Settings) -> tuple[ReadonlyStore, StateDirectory]:

@@ -47,12 +47,21 @@ class Metrics:
         self._registry = CollectorRegistry()
         made: dict[str, Any] = {"registry": self._registry}
         self.requests = Counter("phased_requests", "Answers, by method and code.", ["method", "code"], **made)
-        self.ended = Counter("phased_executions_ended", "Executions that have ended, by phase.", ["phase"], **made)
+        self.ended = Counter(
+            "phased_executions_ended", "Executions that have ended, by phase.", ["phase"], **made
+        )
         self.spawn = Histogram(
-            "phased_spawn_seconds", "From asking for a step to its process running.", buckets=_LATENCIES, **made
+            "phased_spawn_seconds",
+            "From asking for a step to its process running.",
+            buckets=_LATENCIES,
+            **made,
         )
         self.store = Histogram(
-            "phased_store_seconds", "What a write to the store takes.", ["operation"], buckets=_LATENCIES, **made
+            "phased_store_seconds",
+            "What a write to the store takes.",
+            ["operation"],
+            buckets=_LATENCIES,
+            **made,
         )
 
     def read_from(self, read: Callable[[], Readings]) -> None:

@@ -100,6 +100,8 @@ class ServiceRecord:
     status: ServiceChange
     given: Mapping[str, str] = field(default_factory=dict)
     """Variables that who started it handed over: outputs of what it depends on."""
+    owner: str = ""
+    """The firing, of a run in the foreground, that it was started for and that ends it; "" if none."""
 
 
 class Store(Protocol):
@@ -304,6 +306,38 @@ class Runner(Protocol):
 
     async def forget(self, run_ids: Sequence[str]) -> None:
         """The results of these runs are saved: nobody needs to keep them any more."""
+
+
+class StepAccess(Protocol):
+    """What steps get of secrets, and the way back to the daemon. `started_by` is an execution's, else empty.
+
+    Raises PhasedError where a secret is there and cannot be had; the step then fails before its command.
+    """
+
+    def mounted(self, environment_id: str, started_by: str = "") -> Mapping[str, str]:
+        """The variables that secrets are mounted as; those that are files are put into their places."""
+
+    def secret(self, environment_id: str, secret_id: str, started_by: str = "") -> str | None:
+        """The value of a secret that a step names, None where it is missing."""
+
+    def way_back(self, environment_id: str, execution_id: str, started_by: str = "") -> Mapping[str, str]:
+        """The variables by which a step (or a service, by its id) reaches the daemon; they outrank all."""
+
+
+class NoAccess:
+    """Implements `StepAccess` where there are no secrets and no daemon."""
+
+    def mounted(self, environment_id: str, started_by: str = "") -> Mapping[str, str]:  # noqa: ARG002 - the port's shape
+        """Nothing."""
+        return {}
+
+    def secret(self, environment_id: str, secret_id: str, started_by: str = "") -> str | None:  # noqa: ARG002 - as above
+        """Every one is missing."""
+        return None
+
+    def way_back(self, environment_id: str, execution_id: str, started_by: str = "") -> Mapping[str, str]:  # noqa: ARG002 - as above
+        """None."""
+        return {}
 
 
 class Clock(Protocol):

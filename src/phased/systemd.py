@@ -14,7 +14,7 @@ class ServiceManager:
     """Who started this process, if that wants to know. Its address: a path, or `@` and an abstract name."""
 
     def __init__(self, address: str) -> None:
-        """"" : nobody wants to know."""
+        """An empty address: nobody wants to know."""
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
 
     def ready(self, status: str) -> None:
@@ -45,7 +45,9 @@ class ServiceManager:
                 channel.setblocking(False)
                 channel.sendto(text.encode(), self._address)
         except OSError as error:
-            logger("phased.systemd").warning("service_manager_unreachable", reason=error.strerror or str(error))
+            logger("phased.systemd").warning(
+                "service_manager_unreachable", reason=error.strerror or str(error)
+            )
 
 
 def _line(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -16,9 +17,11 @@ import tempfile
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
+
+from phased.cli import main
 
 PATIENCE = 60.0
 """Seconds to wait for what must happen; the machine may be slow."""
@@ -80,6 +83,32 @@ class Program:
             check=False,
         )
 
+    def call(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        cwd: Path | None = None,
+    ) -> Result:
+        """The same within this process, for what needs no process of its own: a tenth of the time."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
+        typed = io.TextIOWrapper(io.BytesIO((stdin or "").encode()))
+        before, directory, keyboard = dict(os.environ), Path.cwd(), sys.stdin
+        try:
+            os.environ.clear()
+            os.environ.update(self.environment(env))
+            os.chdir(cwd or self.workspace)
+            sys.stdin = typed
+            with redirect_stdout(out), redirect_stderr(err):
+                code = main(arguments)
+        finally:
+            sys.stdin = keyboard
+            os.chdir(directory)
+            os.environ.clear()
+            os.environ.update(before)
+        said = [_written(stream) for stream in (out, err)]
+        return Result(arguments, code, *said)
+
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
         """Start, with pipes; in a session of its own, so that no terminal reaches it."""
         process = subprocess.Popen(
@@ -117,7 +146,7 @@ class Program:
 
     def executions(self, *arguments: str) -> list[dict[str, Any]]:
         """The history, newest first."""
-        result = self.run("executions", *arguments, "-o", "json")
+        result = self.call("executions", *arguments, "-o", "json")
         assert result.returncode == 0, result.stderr
         return list(json.loads(result.stdout)["taskExecutions"])
 
@@ -201,6 +230,11 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from phased.cli import main
 sys.exit(main(sys.argv[1:]))
 """
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    return stream.buffer.getvalue().decode() if isinstance(stream.buffer, io.BytesIO) else ""
 
 
 def _resize(descriptor: int, rows: int, columns: int) -> None:

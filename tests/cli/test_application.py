@@ -58,11 +58,11 @@ def test_version_does_not_even_import_click(phased: Program) -> None:
 def test_every_verb_has_help_with_the_common_options(phased: Program) -> None:
     """Every verb has help with the common options."""
     for verb in VERBS:
-        result = phased.run(verb, "--help")
+        result = phased.call(verb, "--help")
         assert result.returncode == 0, result.stderr
         if verb != "config":
             assert "--state-dir" in result.stdout, verb
-    assert "Examples:\n    phased run build\n" in phased.run("run", "--help").stdout
+    assert "Examples:\n    phased run build\n" in phased.call("run", "--help").stdout
 
 
 def test_the_table_of_verbs_is_what_there_is() -> None:
@@ -104,7 +104,7 @@ def test_what_cannot_be_done_says_so_with_its_exit_code(
 ) -> None:
     """What cannot be done says so with its exit code."""
     phased.write(FILE)
-    result = phased.run(*arguments)
+    result = phased.call(*arguments)
     assert (result.returncode, result.stdout) == (code, "")
     assert said in result.stderr
     assert "Traceback" not in result.stderr
@@ -132,7 +132,7 @@ def test_options_stand_before_or_after_the_verb(phased: Program, placed: str) ->
         "after": ["plan", "build", *options],
         "both": [*wrong, "plan", *options, "build"],
     }[placed]
-    result = phased.run(*arguments, stdin=FILE)
+    result = phased.call(*arguments, stdin=FILE)
     assert result.returncode == 0, result.stderr
     assert [entry["reference"] for entry in json.loads(result.stdout)] == ["build"]
 
@@ -141,7 +141,7 @@ def test_an_invalid_file_is_1_with_every_error_at_its_place(phased: Program) -> 
     """An invalid file is 1 with every error at its place."""
     phased.write("tasks:\n  a:\n    comand: echo\n    dependsOn: [b]\n")
     for verb in (["plan"], ["run", "a"], ["validate"]):
-        result = phased.run(*verb)
+        result = phased.call(*verb)
         assert result.returncode == 1
         said = result.stderr + result.stdout
         assert ":3:5: error: " in said
@@ -152,11 +152,11 @@ def test_an_invalid_file_is_1_with_every_error_at_its_place(phased: Program) -> 
 def test_lenient_turns_unknown_keys_into_warnings(phased: Program) -> None:
     """Lenient turns unknown keys into warnings."""
     phased.write("tasks:\n  a:\n    command: echo\n    colour: red\n")
-    assert phased.run("plan").returncode == 1
-    result = phased.run("plan", "--lenient")
+    assert phased.call("plan").returncode == 1
+    result = phased.call("plan", "--lenient")
     assert (result.returncode, result.stdout) == (0, "a: 1 step in 1 group\n  1. a\n")
     assert "warning" in result.stderr
-    assert phased.run("plan", "--lenient", "-q").stderr == ""
+    assert phased.call("plan", "--lenient", "-q").stderr == ""
 
 
 def test_a_reader_that_leaves_is_no_error_to_look_at(phased: Program) -> None:
@@ -196,30 +196,30 @@ def test_closed_descriptors_are_no_error(phased: Program) -> None:
 def test_plan_as_text(phased: Program) -> None:
     """Plan as text."""
     phased.write(FILE)
-    assert phased.run("plan", "build").stdout == "build: 2 steps in 2 groups\n  1. gen\n  2. build\n"
-    assert phased.run("plan").stdout.count("group") == 2
+    assert phased.call("plan", "build").stdout == "build: 2 steps in 2 groups\n  1. gen\n  2. build\n"
+    assert phased.call("plan").stdout.count("group") == 2
 
 
 def test_plan_as_values_is_the_same_each_time(phased: Program) -> None:
     """Plan as values is the same each time."""
     phased.write(FILE)
-    first = phased.run("plan", "build", "-o", "json").stdout
-    assert first == phased.run("plan", "--format", "json", "build").stdout
+    first = phased.call("plan", "build", "-o", "json").stdout
+    assert first == phased.call("plan", "--format", "json", "build").stdout
     (entry,) = json.loads(first)
     assert [[step["label"] for step in group["steps"]] for group in entry["spec"]["plan"]] == [
         ["gen"],
         ["build"],
     ]
-    assert yaml.safe_load(phased.run("plan", "build", "-o", "yaml").stdout) == [entry]
+    assert yaml.safe_load(phased.call("plan", "build", "-o", "yaml").stdout) == [entry]
 
 
 def test_plan_as_graphs(phased: Program) -> None:
     """Plan as graphs."""
     phased.write(FILE + "services:\n  db:\n    commands: {start: sleep 9}\n")
-    dot = phased.run("plan", "build", "--format", "dot").stdout
+    dot = phased.call("plan", "build", "--format", "dot").stdout
     assert dot.startswith("digraph plan {")
     assert '"0/gen" -> "0/build";' in dot
-    mermaid = phased.run("plan", "build", "--format", "mermaid").stdout
+    mermaid = phased.call("plan", "build", "--format", "mermaid").stdout
     assert mermaid.startswith("flowchart LR\n")
     assert "e0s0 --> e0s1" in mermaid
 
@@ -229,7 +229,7 @@ def test_planning_what_needs_a_service_works(phased: Program) -> None:
     phased.write(
         "tasks:\n  a: {command: echo, dependsOn: [db]}\nservices:\n  db: {commands: {start: sleep 9}}\n"
     )
-    assert "  1. db (service)\n  2. a\n" in phased.run("plan", "a").stdout
+    assert "  1. db (service)\n  2. a\n" in phased.call("plan", "a").stdout
 
 
 def test_a_trigger_plans_its_tasks_and_names_its_services(phased: Program) -> None:
@@ -238,32 +238,32 @@ def test_a_trigger_plans_its_tasks_and_names_its_services(phased: Program) -> No
         "tasks:\n  a: {command: echo, triggeredBy: [prebuild]}\n  b: {command: echo}\n"
         "services:\n  db: {commands: {start: sleep 9}, triggeredBy: [prebuild]}\n"
     )
-    result = phased.run("plan", "--trigger", "prebuild")
+    result = phased.call("plan", "--trigger", "prebuild")
     assert result.stdout == "a: 1 step in 1 group\n  1. a\n"
     assert "db" in result.stderr
-    nothing = phased.run("run", "--trigger", "beforeSnapshot")
+    nothing = phased.call("run", "--trigger", "beforeSnapshot")
     assert (nothing.returncode, nothing.stderr) == (0, "nothing to run\n")
 
 
 def test_config_show(phased: Program) -> None:
     """Config show."""
     env = {"PHASED_RUN_MAX_PARALLEL": "8"}
-    shown = phased.run("config", "show", "--origin", env=env).stdout
+    shown = phased.call("config", "show", "--origin", env=env).stdout
     assert "# environment PHASED_RUN_MAX_PARALLEL" in shown
-    value = json.loads(phased.run("config", "show", "-o", "json", env=env).stdout)
+    value = json.loads(phased.call("config", "show", "-o", "json", env=env).stdout)
     assert value["run"]["max_parallel"] == 8
-    origin = json.loads(phased.run("-o", "json", "config", "show", "--origin", "--state-dir", "x").stdout)
+    origin = json.loads(phased.call("-o", "json", "config", "show", "--origin", "--state-dir", "x").stdout)
     assert origin["paths"]["state_dir"] == {"value": f"{phased.workspace}/x", "origin": "flag --state-dir"}
-    text = phased.run("config", "show").stdout
+    text = phased.call("config", "show").stdout
     file = phased.workspace / "again.toml"
     file.write_text(text)
-    assert phased.run("--config", str(file), "config", "show").stdout == text
+    assert phased.call("--config", str(file), "config", "show").stdout == text
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_call_the_program(phased: Program, shell: str) -> None:
     """Completion scripts call the program."""
-    result = phased.run("completion", shell)
+    result = phased.call("completion", shell)
     assert result.returncode == 0
     assert "_PHASED_COMPLETE" in result.stdout
 
@@ -278,12 +278,12 @@ def test_without_a_home_everything_still_works(phased: Program) -> None:
     """Without a home everything still works."""
     phased.write(FILE)
     for home in ("", "relative", "/no/such/home"):
-        assert phased.run("run", "build", "--dry-run", env={"HOME": home}).returncode == 0
-        assert phased.run("executions", env={"HOME": home}).returncode == 0
+        assert phased.call("run", "build", "--dry-run", env={"HOME": home}).returncode == 0
+        assert phased.call("executions", env={"HOME": home}).returncode == 0
 
 
 def test_the_directory_option_names_the_workspace(phased: Program) -> None:
     """The directory option names the workspace."""
     phased.write(FILE)
-    result = phased.run("-C", str(phased.workspace), "plan", "gen", cwd=Path(os.sep))
+    result = phased.call("-C", str(phased.workspace), "plan", "gen", cwd=Path(os.sep))
     assert result.returncode == 0, result.stderr

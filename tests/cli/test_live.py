@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.cells import cell_len
 
 from phased.cli.live import LiveProgress, Tree
 from phased.cli.outlet import Outlet, clean, last_line, last_lines
-from phased.cli.progress import PlainProgress, Tracked
+from phased.cli.progress import JsonProgress, PlainProgress, Tracked
 from phased.cli.words import outcome, span
 from phased.contract.definitions import Definitions, TaskDefinition
 from phased.contract.execution import TaskExecutionPhase as Phase
@@ -230,3 +231,20 @@ def test_words() -> None:
     ]  # fmt: skip
     assert outcome(StepStatus("x", Phase.RUNNING, attempt=2)) == "running (attempt 2)"
     assert clean("a\tb\x1b[1mc\n") == "a\tbc\ufffd"
+
+
+def test_json_lines_are_at_most_ten_a_second_and_the_last_is_the_end() -> None:
+    """However many changes there are; the allowance grows where the machine is slow."""
+    stream = io.StringIO()
+    progress = JsonProgress(stream)
+    clock = SystemClock()
+    begun = clock.boot()
+    progress.begin([stored({"a": []}, "a")])
+    for version in range(2, 3000):
+        progress.changed(EXECUTION, StatusChange(EXECUTION, version - 1, version, Phase.RUNNING))
+    ended = StatusChange(EXECUTION, 2999, 3000, Phase.SUCCEEDED, steps=(step("a", Phase.SUCCEEDED),))
+    progress.changed(EXECUTION, ended)
+    progress.end()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) <= (clock.boot() - begun) * 10 + 2
+    assert json.loads(lines[-1])["status"]["phase"] == "TASK_EXECUTION_PHASE_SUCCEEDED"

@@ -131,7 +131,8 @@ def test_a_stop_while_a_step_is_being_started_asks_it_once_it_runs() -> None:
     """There was nobody to signal before."""
     m = machine("a")
     m.handle(e.ExecutionBegun(), at(0))
-    assert m.handle(e.StopRequested("somebody"), at(1)) == [i.DetachStep("a")]
+    limit = i.RemindOfLimit("a", 1, at(11).boot)
+    assert m.handle(e.StopRequested("somebody"), at(1)) == [i.DetachStep("a"), limit]
     assert m.handle(e.StepStarted("a"), at(1))[:2] == [i.DetachStep("a"), i.AskToEnd("a")]
 
 
@@ -288,7 +289,7 @@ def test_a_kill_while_a_step_is_being_started_kills_it_once_it_runs() -> None:
     m = machine("a")
     m.handle(e.ExecutionBegun(), at(0))
     m.handle(e.StopRequested("x"), at(1))
-    assert m.handle(e.KillRequested(), at(1)) == []
+    assert m.handle(e.KillRequested(), at(1)) == [i.KillStep("a", 1, at(11).boot)]
     assert m.handle(e.StepStarted("a"), at(2)) == [i.KillStep("a", 1, at(12).boot)]
 
 
@@ -451,3 +452,23 @@ def test_causes_read_well() -> None:
         "exit code 3", "signal SIGKILL", "signal 63", "exit status unknown",
     ]  # fmt: skip
     assert [seconds(10.0), seconds(0.25), seconds(1_000_000.0)] == ["10 s", "0.25 s", "1000000 s"]
+
+
+def test_a_start_that_nobody_answers_does_not_hold_up_a_stop_for_ever() -> None:
+    """At the limit whatever there may be is killed, and then it is given up."""
+    m = machine("a")
+    m.handle(e.ExecutionBegun(), at(0))
+    m.handle(e.StopRequested("x"), at(1))
+    assert m.handle(e.StepLimitReached("a", 1), at(11)) == [i.KillStep("a", 1, at(21).boot)]
+    assert m.handle(e.StepStuck("a", 1, "its end was not reported"), at(21)) == [i.Finish()]
+    assert (m.phase, m.steps["a"].cause) == (Phase.FAILED, "its end was not reported")
+
+
+def test_a_limit_that_was_set_anew_is_not_reached_early() -> None:
+    """The time to end counts from when it was asked to, not from when it could not be asked yet."""
+    m = machine("a")
+    m.handle(e.ExecutionBegun(), at(0))
+    m.handle(e.StopRequested("x"), at(1))
+    m.handle(e.StepStarted("a"), at(6))
+    assert m.handle(e.StepLimitReached("a", 1), at(11)) == []
+    assert m.handle(e.StepLimitReached("a", 1), at(16)) == [i.KillStep("a", 1, at(26).boot)]

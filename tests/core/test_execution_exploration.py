@@ -21,8 +21,6 @@ from phased.core.phases import State
 from phased.core.policy import ExecutionPolicy, StepPolicy
 from tests.core.build import EXECUTION, at, spec
 
-NOW = at(0)
-
 
 @dataclass
 class World:
@@ -38,6 +36,13 @@ class World:
     killed: set[str] = field(default_factory=set)
     reminders: set[e.StepEvent] = field(default_factory=set)
     clearing: bool = False
+    second: int = 0
+    """Time passes with each event, so much that every reminder is due."""
+
+    @property
+    def now(self) -> e.Instant:
+        """The time."""
+        return at(self.second)
 
     def key(self) -> object:
         """What tells two worlds apart; versions and times do not."""
@@ -48,9 +53,10 @@ class World:
 
     def happen(self, event: e.Event) -> None:
         """Hand an event over, and obey."""
-        for instruction in self.machine.handle(event, NOW):
+        self.second += 1000
+        for instruction in self.machine.handle(event, self.now):
             self.obey(instruction)
-        self.machine.change(NOW)
+        self.machine.change(self.now)
         self.machine.check()
 
     def obey(self, instruction: i.Instruction) -> None:
@@ -93,11 +99,16 @@ class World:
         self.clearing = False
         self.happen(e.LeftoversEnded())
 
+    def give_up(self, stuck: e.StepStuck) -> None:
+        """Its processes outlive SIGKILL."""
+        self.forget(stuck.step_id)
+        self.happen(stuck)
+
     def crash(self) -> None:
         """The daemon dies after it saved; the next one restores. Runs go on meanwhile."""
         self.machine = ExecutionMachine.restore(self.plan, self.policy, self.machine.status())
         self.awaiting, self.killed, self.reminders, self.clearing = set(), set(), set(), False
-        for instruction in self.machine.resume(NOW):
+        for instruction in self.machine.resume(self.now):
             self.obey(instruction)
         self.machine.check()
 
@@ -135,8 +146,13 @@ def of_run(step: str, run: str, world: World) -> Iterator[Act]:
         yield report(None, e.StepLost(step, "lost"))
     if step in world.awaiting:
         yield report(None, e.StepEmptied(step))
-    if step in world.killed:
-        yield report(None, e.StepStuck(step, world.machine.steps[step].attempt, "stuck"))
+
+
+def by_misfortune(world: World) -> Iterator[Act]:
+    """What can happen, but is not to be counted on for an end: what was killed lives on."""
+    for step in world.killed:
+        stuck = e.StepStuck(step, world.machine.steps[step].attempt, "stuck")
+        yield partial(World.give_up, stuck=stuck)
 
 
 def by_others() -> Iterator[Act]:
@@ -171,7 +187,7 @@ def test_every_interleaving_keeps_the_invariants_and_ends(
         alone = list(by_itself(world))
         assert world.machine.finished or alone, f"nothing can happen any more in {world.key()}"
         following: set[object] = set()
-        for act in [*alone, *by_others()]:
+        for act in [*alone, *by_misfortune(world), *by_others()]:
             branch = copy.deepcopy(world, {id(plan): plan, id(policy): policy})
             act(branch)
             key = branch.key()

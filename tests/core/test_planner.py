@@ -28,7 +28,7 @@ def acyclic(draw: st.DrawFn) -> Needs:
     return {name: needs[name] for name in order}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(acyclic())
 def test_every_edge_leads_to_a_later_group(needs: Needs) -> None:
     """Whoever is needed stands in an earlier group, for every root."""
@@ -37,7 +37,7 @@ def test_every_edge_leads_to_a_later_group(needs: Needs) -> None:
         assert all(place[need] < place[name] for name in place for need in needs[name])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(acyclic())
 def test_groups_hold_what_is_needed_and_nothing_else(needs: Needs) -> None:
     """The members are the closure of the root, once each."""
@@ -47,7 +47,7 @@ def test_groups_hold_what_is_needed_and_nothing_else(needs: Needs) -> None:
         assert len(members) == len(set(members))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(acyclic())
 def test_groups_are_minimal(needs: Needs) -> None:
     """Nobody waits longer than needed: each member of a later group needs one of the group before."""
@@ -57,7 +57,7 @@ def test_groups_are_minimal(needs: Needs) -> None:
             assert all(set(needs[name]) & set(before) for name in group)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(acyclic())
 def test_order_within_a_group_is_the_order_of_definition(needs: Needs) -> None:
     """And so planning twice gives the same."""
@@ -101,7 +101,7 @@ def test_an_unknown_reference_names_the_nearest() -> None:
     assert nearest("zzz", ["build"]) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), unique=True)))
 def test_a_spelled_cycle_is_one_and_there_is_one_where_planning_fails(graph: dict[str, list[str]]) -> None:
     """Each arrow of it stands in the file; it begins with the member that is defined first."""

@@ -59,12 +59,14 @@ def test_a_ready_command_that_cannot_run_says_why_until_it_can() -> None:
     m = service(PROBED)
     drive(m, "start", "started")
     m.handle(e.ReadyFailed(m.progress.ready_run, code=127), at(2))
-    assert m.progress.cause == "the ready command cannot run: exit code 127: the command was not found"
+    not_found = "the ready command cannot run: exit code 127: the command was not found"
+    assert (phase_of(m), m.progress.cause) == (Phase.STARTING, not_found)
     drive(m, "ready due")
     m.handle(e.ReadyRefused(m.progress.ready_run, "could not start: no such directory: /x"), at(3))
     assert m.progress.cause == "the ready command cannot run: could not start: no such directory: /x"
     drive(m, "ready due", "ready")
-    assert (phase_of(m), m.progress.cause) == (Phase.RUNNING, None)
+    assert phase_of(m) is Phase.RUNNING
+    assert not m.change(at(9)).progress.cause
 
 
 def test_not_ready_in_time_ends_it_as_failed() -> None:
@@ -451,7 +453,8 @@ def test_a_policy_says_what_the_definition_says() -> None:
     """Blank commands are none."""
     definition = ServiceDefinition(
         reference="db", name="db", start="run", ready="  ", stop="halt", depends_on=("seed",),
-        readiness_timeout=timedelta(minutes=1), restart=Restart(policy="on-failure", backoff=timedelta(seconds=3), limit=5),
+        readiness_timeout=timedelta(minutes=1),
+        restart=Restart(policy="on-failure", backoff=timedelta(seconds=3), limit=5),
     )  # fmt: skip
     assert ServicePolicy.from_definition(definition, ServiceLimits()) == ServicePolicy(
         has_ready=False, has_stop=True, has_needs=True, readiness_timeout=60.0, restart="on-failure",

@@ -188,3 +188,30 @@ async def test_a_signal_that_cannot_be_sent_now_is_no_end(tmp_path: Path) -> Non
         b.clock.advance(10)
         await b.end(live)
         assert live.machine.phase is Phase.FAILED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause"),
+    [
+        (Outcome(holds=True, starts_late=True), "its end was not reported"),
+        (
+            Outcome(holds=True, unreported=True),
+            "did not stop within 10 s and was killed, and its end was not reported",
+        ),
+    ],
+    ids=["start", "exit"],
+)
+async def test_a_runner_that_reports_nothing_does_not_hold_up_a_stop(
+    tmp_path: Path, outcome: Outcome, cause: str
+) -> None:
+    """The wait has an end, whoever is silent."""
+    async with bench(tmp_path, catalog("a"), {"a": outcome}) as b:
+        (live,) = await b.begin("a")
+        b.engine.stop([live], "somebody")
+        await b.engine.settled()
+        b.clock.advance(10)
+        await b.engine.settled()
+        assert not live.machine.finished
+        b.clock.advance(10)
+        await b.end(live)
+        assert b.message(live, "a") == cause

@@ -37,7 +37,7 @@ def test_the_quickstart_runs_to_its_end(phased: Program) -> None:
     (execution,) = phased.executions("release")
     outputs = [step.get("output", {}) for step in execution["status"]["steps"]]
     assert {"FILE": "demo-3.tar"} in outputs
-    assert "unit | test 4 of 4 passed\n" in phased.run("logs", "release").stdout
+    assert "unit | test 4 of 4 passed\n" in phased.call("logs", "release").stdout
 
 
 def test_steps_run_in_the_workspace_in_order_with_outputs(phased: Program) -> None:
@@ -49,8 +49,8 @@ def test_steps_run_in_the_workspace_in_order_with_outputs(phased: Program) -> No
     )
     result = phased.run("run", "build")
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
-    assert phased.run("logs", "build", "--step", "build").stdout == "hello world\n"
-    assert phased.run("logs", "build").stdout == f"gen | {phased.workspace}\nbuild | hello world\n"
+    assert phased.call("logs", "build", "--step", "build").stdout == "hello world\n"
+    assert phased.call("logs", "build").stdout == f"gen | {phased.workspace}\nbuild | hello world\n"
 
 
 def test_a_failure_is_1_and_shows_the_end_of_the_output(phased: Program) -> None:
@@ -83,7 +83,7 @@ def test_json_lines_are_executions_and_the_last_is_the_outcome(phased: Program) 
     found = [from_json(TaskExecution, line) for line in result.stdout.splitlines()]
     assert len(found) >= 2
     assert json.loads(last_line(result.stdout))["status"]["phase"] == "TASK_EXECUTION_PHASE_FAILED"
-    assert phased.run("executions", found[0].id, "-o", "json").stdout == last_line(result.stdout) + "\n"
+    assert phased.call("executions", found[0].id, "-o", "json").stdout == last_line(result.stdout) + "\n"
 
 
 def test_history_by_reference_id_and_order(phased: Program) -> None:
@@ -95,13 +95,13 @@ def test_history_by_reference_id_and_order(phased: Program) -> None:
     assert [one["id"] for one in phased.executions("--sort", "createdAt")] == [oldest["id"], newest["id"]]
     assert [one["id"] for one in phased.executions("a")] == [oldest["id"]]
     assert [one["id"] for one in phased.executions("--limit", "1")] == [newest["id"]]
-    shown = phased.run("executions", newest["id"][:13]).stdout
+    shown = phased.call("executions", newest["id"][:13]).stdout
     assert newest["id"] in shown
     assert "exit code 1" in shown
-    table = phased.run("executions").stdout.splitlines()
+    table = phased.call("executions").stdout.splitlines()
     assert table[0].split() == ["ID", "TASK", "PHASE", "CREATED", "TOOK", "BY", "WHY"]
     assert table[1].startswith(newest["id"][:8])
-    nothing = phased.run("executions", "nosuch")
+    nothing = phased.call("executions", "nosuch")
     assert (nothing.returncode, nothing.stdout) == (0, "")
 
 
@@ -114,7 +114,7 @@ def test_a_service_that_a_task_needs_runs_as_long_as_the_run(phased: Program) ->
     result = phased.run("run", "a")
     assert result.returncode == 0, result.stderr
     assert "stopping the services that were started for this: db" in result.stderr
-    pid = phased.run("logs", "a", "--step", "a").stdout.strip()
+    pid = phased.call("logs", "a", "--step", "a").stdout.strip()
     assert pid.isdigit()
     assert not is_alive(int(pid))
 
@@ -304,9 +304,9 @@ def test_logs_follow_until_the_end(phased: Program) -> None:
     rest, said = follower.communicate(timeout=60)
     assert (follower.returncode, rest, said) == (0, "a | two\nb | three\n", "")
     assert running.wait(60) == 0
-    assert phased.run("logs", "b", "--tail", "1").stdout == "a | two\nb | three\n"
-    assert phased.run("logs", "b", "--step", "a", "--tail", "1").stdout == "two\n"
-    missing = phased.run("logs", "b", "--step", "c")
+    assert phased.call("logs", "b", "--tail", "1").stdout == "a | two\nb | three\n"
+    assert phased.call("logs", "b", "--step", "a", "--tail", "1").stdout == "two\n"
+    missing = phased.call("logs", "b", "--step", "c")
     assert (missing.returncode, missing.stdout) == (4, "")
     assert "there are: a, b" in missing.stderr
 
@@ -338,7 +338,7 @@ def test_two_references_share_what_both_need(phased: Program) -> None:
     assert result.returncode == 0, result.stderr
     assert (phased.workspace / "count").read_text() == "x\n"
     assert len(phased.executions()) == 2
-    assert phased.run("logs", "b").stdout == "b | b\n" or "gen" in phased.run("logs", "b").stdout
+    assert phased.call("logs", "b").stdout == "b | b\n" or "gen" in phased.call("logs", "b").stdout
 
 
 def test_the_worst_outcome_counts(phased: Program) -> None:
@@ -382,7 +382,7 @@ def test_a_command_of_a_megabyte_runs(phased: Program) -> None:
     """A command of a megabyte runs."""
     phased.write("tasks:\n  a:\n    command: |\n      : '" + "x" * 1_000_000 + "'\n      echo survived\n")
     assert phased.run("run", "a").returncode == 0
-    assert phased.run("logs", "a").stdout == "survived\n"
+    assert phased.call("logs", "a").stdout == "survived\n"
 
 
 def test_a_shell_that_does_not_exist_fails_the_step(phased: Program) -> None:

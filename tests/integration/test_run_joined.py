@@ -73,7 +73,7 @@ def test_a_guests_workspace_is_its_own(phased: Program) -> None:
     there(phased, "a.up")
     guest = phased.run("run", "where", "-f", "file.yaml", cwd=other)
     assert guest.returncode == 0, guest.stderr
-    assert phased.run("logs", "where").stdout == f"{Path(other).resolve()}\n"
+    assert phased.call("logs", "where").stdout == f"{Path(other).resolve()}\n"
     go(phased, "a")
     assert holder.wait(60) == 0
 

@@ -21,7 +21,7 @@ from phased.supervisor.census import everyone, look
 from phased.supervisor.generation import generations
 from phased.supervisor.journal import read_journal
 
-DEADLINE = float(os.environ.get("DL","60"))
+DEADLINE = 60.0
 """Seconds: a loaded machine must not fail a test."""
 MARKER = "TEST_PLACE"
 
@@ -56,6 +56,10 @@ class Place:
         run_id = f"{uuid4()}.1"
         path = log or str(self.logs / f"{next(self._numbers)}.log")
         return RunRequest(run_id, command, environment, directory or str(self.workspace), path)
+
+    def generations(self) -> list[int]:
+        """The numbers of the supervisors of which there is something left."""
+        return [generation.number for generation in generations(str(self.state / "supervisors"))]
 
     def supervisors(self) -> list[int]:
         """The pids of the supervisors that live, oldest first."""

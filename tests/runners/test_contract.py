@@ -15,6 +15,7 @@ from tests.runners.build import Place, run
 
 pytestmark = pytest.mark.anyio
 
+
 @asynccontextmanager
 async def _dry(place: Place) -> AsyncIterator[Runner]:
     yield DryRunner(SystemClock())

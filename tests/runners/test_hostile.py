@@ -102,7 +102,9 @@ async def test_a_step_that_forks_in_a_loop_while_it_is_ended_ends(place: Place) 
 
 async def test_a_chain_of_forks_whose_links_exit_at_once_ends(place: Place) -> None:
     script = place.root / "chain.py"
-    script.write_text("import os, time\nwhile True:\n    if os.fork():\n        os._exit(0)\n    time.sleep(0.002)\n")
+    script.write_text(
+        "import os, time\nwhile True:\n    if os.fork():\n        os._exit(0)\n    time.sleep(0.002)\n"
+    )
     async with place.runner() as runner:
         request = place.request(f"{sys.executable} -I -S {script} & {_ready(place)}; exit 0")
         await run(runner, request)
@@ -111,7 +113,9 @@ async def test_a_chain_of_forks_whose_links_exit_at_once_ends(place: Place) -> N
         assert await runner.leftovers() == {}
 
 
-@pytest.mark.parametrize("launch", ["setsid -f sleep 300", "env -i setsid -f sleep 300", "(env -i setsid -f sleep 300 &)"])
+@pytest.mark.parametrize(
+    "launch", ["setsid -f sleep 300", "env -i setsid -f sleep 300", "(env -i setsid -f sleep 300 &)"]
+)
 async def test_a_daemon_that_left_everything_is_still_known_and_ended(place: Place, launch: str) -> None:
     async with place.runner() as runner:
         others = [place.request("sleep 300") for _ in range(3)]
@@ -151,8 +155,12 @@ async def test_a_stopped_child_wakes_up_to_end(place: Place) -> None:
 
 async def test_a_step_that_empties_its_log_leaves_no_hole(place: Place) -> None:
     async with place.runner() as runner:
-        request = place.request("echo one; sleep 0.2; : > $LOG; echo two", LOG=str(place.logs / "own.log"), log=None)
-        request = place.request(request.command, log=str(place.logs / "own.log"), LOG=str(place.logs / "own.log"))
+        request = place.request(
+            "echo one; sleep 0.2; : > $LOG; echo two", LOG=str(place.logs / "own.log"), log=None
+        )
+        request = place.request(
+            request.command, log=str(place.logs / "own.log"), LOG=str(place.logs / "own.log")
+        )
         await run(runner, request)
     assert Path(request.log).read_text() == "two\n"
 
@@ -168,7 +176,9 @@ async def test_a_state_directory_that_is_too_deep_for_a_socket_says_so(place: Pl
     deep = place.root / ("d" * 60) / ("e" * 60)
     deep.mkdir(parents=True)
     async with ProcessRunner(deep, {}, "/bin/sh", _clock()) as runner:
-        with pytest.raises(SupervisorLost, match=r"^cannot run steps .* bytes, the system allows 107.*--state-dir"):
+        with pytest.raises(
+            SupervisorLost, match=r"^cannot run steps .* bytes, the system allows 107.*--state-dir"
+        ):
             await runner.start([place.request("true")])
 
 
@@ -208,7 +218,9 @@ def small_disk(place: Place) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-async def test_a_log_on_a_full_disk_does_not_hang_the_step_and_marks_the_gap(place: Place, small_disk: Path) -> None:
+async def test_a_log_on_a_full_disk_does_not_hang_the_step_and_marks_the_gap(
+    place: Place, small_disk: Path
+) -> None:
     filler = small_disk / "filler"
     filler.write_bytes(b"x" * 500_000)
     log = small_disk / "step.log"
@@ -240,7 +252,10 @@ async def test_a_full_state_directory_refuses_new_runs_and_keeps_the_ends_of_tho
     async with ProcessRunner(small_disk, {"PATH": os.defpath}, "/bin/sh", _clock()) as runner:
         await runner.start(waiting)
         await until_started(runner, [request.run_id for request in waiting])
-        with pytest.raises(OSError, match="No space left"), (small_disk / "filler").open("wb", buffering=0) as filler:
+        with (
+            pytest.raises(OSError, match="No space left"),
+            (small_disk / "filler").open("wb", buffering=0) as filler,
+        ):
             while True:
                 filler.write(b"x" * 4096)
         refused = None

@@ -90,7 +90,7 @@ class Masked:
             stop = min(end, keep)
             if start < stop:
                 out[start:stop] = b"*" * (stop - start)
-            if start < keep < end:
+            if start <= keep < end:
                 covered = max(covered, end - keep)
         self._held, self._covered = buffer[keep:], covered
         return bytes(out)

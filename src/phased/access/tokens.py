@@ -22,7 +22,8 @@ from phased.ports import AccessStore, Clock
 if TYPE_CHECKING:
     from phased.access.callers import Caller
 
-PREFIX: Final = "phased_"
+PREFIX: Final = "phased_k_"
+"""Never that of a ticket, whatever the random part begins with."""
 DEFAULT_ROLE: Final = Role.ENVIRONMENT_USER
 _SECOND: Final = 1_000_000
 _LONGEST_DESCRIPTION: Final = 200

@@ -102,6 +102,8 @@ class Vault:
         self._maskers: dict[str, Masker] = {}
         self.owner_of: Callable[[str], str | None] = lambda _: None
         """Who created an environment; set by who wires it."""
+        self.on_delete: Callable[[str], None] = lambda _: None
+        """Called with the id of a secret that is deleted."""
 
     @classmethod
     async def open(cls, store: AccessStore, key: Key, clock: Clock, organization_id: str) -> Vault:
@@ -196,6 +198,7 @@ class Vault:
         await self._store.remove_secrets(former)
         for one in former:
             self._records.pop(one.secret_id, None)
+            self.on_delete(one.secret_id)
         self._former += former
         self._maskers.clear()
 
@@ -390,10 +393,6 @@ def _check_value(mount: MountKind, value: str) -> None:
     """Raises InvalidArgument, which does not repeat the value."""
     if "\0" in value and mount is MountKind.ENVIRONMENT_VARIABLE:
         raise InvalidArgument("cannot keep the secret: value: a variable cannot hold a NUL character")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise InvalidArgument("cannot keep the secret: value: it is no valid Unicode text") from None
 
 
 def _is_wanted(record: SecretRecord, wanted: ListSecretsRequestFilter | None) -> bool:

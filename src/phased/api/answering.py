@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 
@@ -25,13 +25,12 @@ M = TypeVar("M", bound=Message)
 class Answering:
     """Answers calls. An async context manager; acts that have begun are ended before it ends."""
 
-    def __init__(self) -> None:
-        """Draining is told by `drain`."""
+    def __init__(self, draining: anyio.Event) -> None:
+        """`draining` is set once new work is refused and streams end."""
         self._tasks: TaskGroup
-        self.draining = anyio.Event()
-        """Set once new work is refused and streams end."""
+        self._draining = draining
 
-    async def __aenter__(self) -> Answering:
+    async def __aenter__(self) -> Self:
         """Ready."""
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
@@ -40,10 +39,6 @@ class Answering:
     async def __aexit__(self, *error: object) -> None:
         """Acts end by themselves: they are short."""
         await self._tasks.__aexit__(None, None, None)
-
-    def drain(self) -> None:
-        """Refuse new work from now on; end streams."""
-        self.draining.set()
 
     async def unary(self, route: Route, call: Call, request: Message) -> Message:
         """The answer. Raises PhasedError, and whatever is a bug."""
@@ -67,7 +62,7 @@ class Answering:
     def _admit(self, route: Route, call: Call) -> Call:
         """The call, whose caller is held to the route's roles in each environment that it touches (`see`)."""
         caller = call.caller.allow(route.resource, route.roles, route.path)
-        if self.draining.is_set() and (route.streams or route.effect is not Effect.READS):
+        if self._draining.is_set() and (route.streams or route.effect is not Effect.READS):
             raise Unavailable("cannot take new work: the daemon is ending; ask again when it has restarted")
         return call.allowed(route.resource, route.roles, route.method)
         return replace(call, caller=caller)
@@ -88,7 +83,9 @@ class Answering:
         self._tasks.start_soon(run)
         await done.wait()
         if not outcome:
-            raise Unavailable("cannot say how this ended: the daemon is ending; look at the state before retrying")
+            raise Unavailable(
+                "cannot say how this ended: the daemon is ending; look at the state before retrying"
+            )
         match outcome[0]:
             case Exception() as error:
                 raise error

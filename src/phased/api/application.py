@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-
 from phased.api.calls import CURRENT, Call, Effect, Route
 from phased.api.connect import STREAM_TYPES, UNARY_TYPES, ConnectApplication
 from phased.api.failures import Refusal, body_of, refuse, status_of
@@ -59,6 +58,11 @@ class Application:
         except Exception as error:  # noqa: BLE001 - the one place that turns what is left into an answer
             if not answer.status:
                 await _send_error(answer, error, path)
+            else:
+                refuse(error, path)  # for the log: the answer has begun, and now ends too early
+        finally:
+            method = path[1:] if path in self._routes else "other"
+            self._house.metrics.requests.labels(method, str(answer.status)).inc()
 
     async def _answer(self, path: str, scope: Scope, body: PacedBody, answer: Answer) -> None:
         listener: Listener = scope["state"]["listener"]
@@ -75,7 +79,9 @@ class Application:
             if route is not None:
                 await self._method(route, call, scope, body, answer)
             elif _is_method(path):
-                raise Refusal(ErrorCode.UNIMPLEMENTED, f"cannot call {path[1:]}: there is no such method here")
+                raise Refusal(
+                    ErrorCode.UNIMPLEMENTED, f"cannot call {path[1:]}: there is no such method here"
+                )
             else:
                 await self._plain({**scope, "call": call}, body, answer)
         finally:
@@ -85,15 +91,15 @@ class Application:
         headers = {name: value for name, value in scope["headers"] if name == b"authorization"}
         authorization = headers.get(b"authorization", b"").decode("latin-1")
         caller = await self._access.caller(scope["state"].get("peer"), authorization, local=listener.local)
-        return Call(self._house, caller, listener.origin, _query(scope))
+        return Call(self._house, caller, listener.origin_of(scope), _query(scope))
 
-    async def _method(
-        self, route: Route, call: Call, scope: Scope, body: PacedBody, answer: Answer
-    ) -> None:
+    async def _method(self, route: Route, call: Call, scope: Scope, body: PacedBody, answer: Answer) -> None:
         if scope["method"] != "POST" and not (scope["method"] == "GET" and route.effect is Effect.READS):
-            raise Refusal(ErrorCode.UNIMPLEMENTED, "cannot call a method in this way: send a POST", status=405)
+            raise Refusal(
+                ErrorCode.UNIMPLEMENTED, "cannot call a method in this way: send a POST", status=405
+            )
         if scope["method"] == "GET" and not route.streams:
-            await self._connect(scope, body, answer)  # type: ignore[arg-type] # the runtime has types of its own
+            await self._connect(scope, body, answer)
             return
         content_type = _content_type(scope)
         if content_type not in (STREAM_TYPES if route.streams else UNARY_TYPES):
@@ -101,7 +107,7 @@ class Application:
                 raise _wrong_type(route)
             await stream_lines(route, self._answering, call, body, answer)
             return
-        await self._connect(scope, body, answer)  # type: ignore[arg-type] # the same
+        await self._connect(scope, body, answer)
 
 
 def _wrong_type(route: Route) -> Refusal:

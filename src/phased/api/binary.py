@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
-from google.protobuf import (
+from google.protobuf import (  # type: ignore[import-untyped] # the runtime has no types
     descriptor_pb2,
     descriptor_pool,
     duration_pb2,
@@ -18,7 +18,7 @@ from google.protobuf import (
     message_factory,
     timestamp_pb2,
 )
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # the same
 
 from phased.contract.base import Message, Name, WireField, from_json, to_dict, wire_fields
 
@@ -76,8 +76,8 @@ def _build(message: type[Message]) -> Any:  # noqa: ANN401 - a class made at run
     for module in _WELL_KNOWN:
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
     for file in _Files(message).files.values():
-        pool.Add(file)  # type: ignore[no-untyped-call] # the runtime has no types
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(message.proto))  # type: ignore[no-untyped-call] # the same
+        pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(message.proto))
 
 
 class _Files:
@@ -99,7 +99,9 @@ class _Files:
             place.oneof_decl.add(name=oneof)
         for field in fields:
             made = place.field.add(name=field.proto_name, number=field.number, json_name=field.json_name)
-            made.label = _Field.LABEL_REPEATED if field.label in ("repeated", "map") else _Field.LABEL_OPTIONAL
+            made.label = (
+                _Field.LABEL_REPEATED if field.label in ("repeated", "map") else _Field.LABEL_OPTIONAL
+            )
             if field.label == "map":
                 self._entry(place, made, field, message.proto)
             else:
@@ -155,7 +157,9 @@ class _Files:
 
     def _file(self, package: str) -> Any:  # noqa: ANN401 - a descriptor
         if package not in self.files:
-            file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
+            file = descriptor_pb2.FileDescriptorProto(
+                name=f"{package}.proto", package=package, syntax="proto3"
+            )
             file.dependency.extend(module.DESCRIPTOR.name for module in _WELL_KNOWN)
             self.files[package] = file
         return self.files[package]

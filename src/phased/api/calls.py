@@ -44,14 +44,14 @@ class Call:
     def allowed(
         self, resource: ResourceType, roles: frozenset[ResourceRole], what: str, *, logs: bool = False
     ) -> Call:
-        """The call, of a caller who may ask for this somewhere; `see` holds each environment to the same roles.
+        """The call, of a caller who may ask for this somewhere; `see` holds environments to the same roles.
 
         Raises PermissionDenied.
         """
         return replace(self, caller=self.caller.allow(resource, roles, what, logs=logs))
 
     def see(self, environment_id: str, what: str) -> None:
-        """Raises NotFound where the caller cannot look into that environment, PermissionDenied where only that."""
+        """Raises NotFound where the caller cannot look into it, PermissionDenied where only that."""
         self.caller.see(environment_id, what)
 
     def sees(self, environment_id: str) -> bool:

@@ -38,7 +38,7 @@ class ConnectApplication(ConnectASGIApplication[Answering]):
             service=answering,
             endpoints=lambda service: _endpoints(routes, service),
             read_max_bytes=MOST_BYTES,
-            codecs=[JsonCodec(), BinaryCodec()],  # type: ignore[list-item] # messages of our own, not the runtime's
+            codecs=[JsonCodec(), BinaryCodec()],
         )
 
     @property

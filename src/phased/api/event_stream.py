@@ -72,10 +72,12 @@ async def _events(call: Call, environment: str | None, since: int | None) -> Asy
                 yield _event("snapshot", since, _snapshot(call, environment))
                 continue
             for event in bunch.events:
-                if event.environment_id == environment or (environment is None and call.sees(event.environment_id)):
+                if event.environment_id == environment or (
+                    environment is None and call.sees(event.environment_id)
+                ):
                     yield _event("change", event.sequence, _change(event))
             since = bunch.next
-            if not bunch.events and not await still.next(stream.changed_since(since)):
+            if not bunch.events and not await still.next(stream.changed):
                 yield b": still here\n\n"
 
 
@@ -90,16 +92,18 @@ def _snapshot(call: Call, environment: str | None) -> dict[str, Any]:
     house = call.house
     seen = {
         record.id
-        for record in house.environments.records()
+        for record in house.environments.all()
         if environment in {None, record.id} and call.sees(record.id)
     }
     return {
         "environments": [
             to_dict(environment_message_of(call, record))
-            for record in house.environments.records()
+            for record in house.environments.all()
             if record.id in seen
         ],
-        "tasks": [to_dict(task_message(one)) for one in house.automations.tasks() if one.environment_id in seen],
+        "tasks": [
+            to_dict(task_message(one)) for one in house.automations.tasks() if one.environment_id in seen
+        ],
         "services": [
             to_dict(shown_service(call, live))
             for live in house.automations.services()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
@@ -61,10 +61,13 @@ CODES: Final[Mapping[type[errors.PhasedError], ErrorCode]] = {
     errors.StoreError: ErrorCode.UNAVAILABLE,
     errors.StateDirectoryHeld: ErrorCode.UNAVAILABLE,
     errors.RunnerError: ErrorCode.UNAVAILABLE,
+    errors.FellBehind: ErrorCode.ABORTED,
     errors.PhasedError: ErrorCode.INTERNAL,
 }
 """An error that is not here counts as the nearest of its bases."""
 
+_SHOWN: Final = 20
+"""Errors of a file that a client is told of."""
 _INTERNAL: Final = "cannot answer: an unexpected error in the daemon; its log says which (request_failed)"
 
 
@@ -90,7 +93,7 @@ def refuse(error: Exception, method: str) -> ConnectError:
         case ConnectError():
             return error
         case errors.PhasedError():
-            return ConnectError(Code(code_of(error).value), str(error))
+            return ConnectError(Code(code_of(error).value), _text(error))
         case ValidationError():
             return ConnectError(Code.INVALID_ARGUMENT, summary(error))
         case _:
@@ -112,6 +115,14 @@ def body_of(error: ConnectError) -> bytes:
     return json.dumps({"code": error.code.value, "message": error.message}, ensure_ascii=False).encode(
         "utf-8", "replace"
     )
+
+
+def _text(error: errors.PhasedError) -> str:
+    """What a client is told; of a file, the first of what is wrong with it, each with its place."""
+    if not isinstance(error, errors.InvalidFile):
+        return str(error)
+    found: list[Any] = list(error.diagnostics[:_SHOWN])
+    return "; ".join([str(error), *(f"{one.line}:{one.column}: {one.message}" for one in found)])
 
 
 def _where(error: BaseException) -> list[str]:

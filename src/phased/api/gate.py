@@ -7,6 +7,7 @@ through a name that was rebound to a local address: on TCP, Host and Origin have
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -45,8 +46,7 @@ class Listener:
         if self.local:
             return
         headers = scope["headers"]
-        host = next((value for name, value in headers if name == b"host"), b"").decode("latin-1").lower()
-        if host not in self.names:
+        if not self._is_known(_host(scope)):
             raise Refusal(
                 ErrorCode.PERMISSION_DENIED,
                 "cannot answer under this Host; ask for the address that the daemon listens on, or add the "
@@ -56,12 +56,35 @@ class Listener:
         if origin is not None and not self._is_own(origin.decode("latin-1").lower()):
             raise Refusal(ErrorCode.PERMISSION_DENIED, "cannot answer a page of another origin")
 
+    def origin_of(self, scope: Scope) -> str:
+        """The address that the client used, as the beginning of others that it is told."""
+        return self.origin if self.local else f"{scope['scheme']}://{_host(scope)}"
+
+    def _is_known(self, host: str) -> bool:
+        """A name has to be ours; an address cannot be rebound, as no name stands for it."""
+        return host in self.names or _is_address(host)
+
     def _is_own(self, origin: str) -> bool:
         try:
             parts = urlsplit(origin)
         except ValueError:
             return False
         return parts.scheme == urlsplit(self.origin).scheme and parts.netloc in self.names
+
+
+def _host(scope: Scope) -> str:
+    value: bytes = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    return value.decode("latin-1").lower()
+
+
+def _is_address(host: str) -> bool:
+    """`10.0.0.1:7000`, `[::1]:7000`, with a port or without."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 class PacedBody:

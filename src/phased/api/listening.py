@@ -1,4 +1,4 @@
-"""Streams that stay open: each ends when the daemon does or its reader's rights do, and says when it is silent.
+"""Streams that stay open: each ends with the daemon or its reader's rights, and says when it is silent.
 
 Knows callers and time. Must not know what is streamed. No task waits for a stream: whoever ends it wakes it.
 """
@@ -30,11 +30,13 @@ class Listening:
         self._draining = draining
 
     def check(self) -> None:
-        """Raises Unavailable where the daemon ends, PermissionDenied where the reader is not served any more."""
+        """Raises Unavailable where the daemon ends, PermissionDenied where the reader is not served."""
         if self._draining.is_set():
             raise Unavailable("cannot go on: the daemon is ending; ask again when it has restarted")
         if not self._access.serves(self._caller):
-            raise PermissionDenied("cannot go on: your token has expired or was revoked, or you are suspended")
+            raise PermissionDenied(
+                "cannot go on: your token has expired or was revoked, or you are suspended"
+            )
 
     async def next(self, get: Callable[[], Awaitable[T]]) -> T | None:
         """What comes next, or None after a silence. Raises what `check` raises."""

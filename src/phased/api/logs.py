@@ -25,6 +25,7 @@ from phased.logs.viewing import Source, follow, view
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from phased.access.masking import Masker
     from phased.api.calls import Call
 
 EXECUTION_PATH: Final = "/logs/executions/{id}"
@@ -38,15 +39,11 @@ _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 class Logs:
     """What there is to show of one run: its logs by label, and when no more will be written."""
 
-    environment_id: str
     parts: Sequence[tuple[str, Path]]
     labelled: bool
     """Lines bear their label."""
-    ended: Callable[[], Awaitable[None]]
-    mask: Callable[[], Transform | None]
-    """A new one for each reading of one log."""
-    margin: int
-    """Bytes around a range that masking has to see."""
+    ended: Callable[[], Awaitable[object]]
+    masker: Masker
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +59,31 @@ class Asked:
 async def execution_logs(request: Request) -> Response:
     """The logs of an execution."""
     call: Call = request.scope["call"]
-    logs = await call.house.logs_of_execution(call, request.path_params["id"], request.query_params.get("step"))
-    return await _answer(call, logs, request)
+    logs = await call.house.logs_of_execution(
+        call, request.path_params["id"], request.query_params.get("step")
+    )
+    return _answer(call, logs, request)
 
 
 async def service_logs(request: Request) -> Response:
     """The log of a service's newest session."""
     call: Call = request.scope["call"]
     logs = await call.house.logs_of_service(call, request.path_params["id"])
-    return await _answer(call, logs, request)
+    return _answer(call, logs, request)
 
 
 def permit_logs(call: Call, resource: ResourceType, environment_id: str) -> None:
     """Raises NotFound, PermissionDenied."""
-    role = (
-        ResourceRole.ENVIRONMENT_SERVICE_VIEWER
-        if resource is ResourceType.SERVICE
-        else ResourceRole.ENVIRONMENT_TASK_VIEWER
-    )
-    call.permit(resource, frozenset({role}), environment_id, logs=True)
+    of_service = resource is ResourceType.SERVICE
+    role = ResourceRole.ENVIRONMENT_SERVICE_VIEWER if of_service else ResourceRole.ENVIRONMENT_TASK_VIEWER
+    call.allowed(resource, frozenset({role}), "logs", logs=True).see(environment_id, "these logs")
 
 
-async def _answer(call: Call, logs: Logs, request: Request) -> Response:
+def _answer(call: Call, logs: Logs, request: Request) -> Response:
     asked = _asked(request.query_params, request.headers.get("range"))
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     if asked.span is not None:
-        return await _range(logs, asked.span, headers, with_body=request.method != "HEAD")
+        return _range(logs, asked.span, headers, with_body=request.method != "HEAD")
     if len(logs.parts) == 1 and not logs.labelled:
         headers["accept-ranges"] = "bytes"
     if request.method == "HEAD":
@@ -119,8 +115,10 @@ def _span(header: str | None) -> tuple[int | None, int | None] | None:
 
 
 async def _whole(call: Call, logs: Logs, asked: Asked) -> AsyncGenerator[bytes, None]:
-    ended = call.house.until_first(logs.ended) if asked.follow else None
-    async with aclosing(_blocks(logs, ended, asked.tail)) as blocks:
+    async def ended() -> None:
+        await call.house.end_of(call.caller, logs.ended)
+
+    async with aclosing(_blocks(logs, ended if asked.follow else None, asked.tail)) as blocks:
         async for block in blocks:
             yield block
 
@@ -129,14 +127,19 @@ def _blocks(
     logs: Logs, ended: Callable[[], Awaitable[None]] | None, tail: int | None
 ) -> AsyncGenerator[bytes, None]:
     if logs.labelled:
-        sources = [Source(label, path, logs.mask()) for label, path in logs.parts]
+        sources = [Source(label, path, _masked(logs)) for label, path in logs.parts]
         return view(sources, ended, tail=tail)
     if not logs.parts:
         return _nothing()
     path = logs.parts[0][1]
     if ended is not None:
-        return follow(path, ended, tail=tail, transform=logs.mask())
-    return read(path, tail=tail, transform=logs.mask()) if path.exists() else _nothing()
+        return follow(path, ended, tail=tail, transform=_masked(logs))
+    return read(path, tail=tail, transform=_masked(logs)) if path.exists() else _nothing()
+
+
+def _masked(logs: Logs) -> Transform | None:
+    """For one reading of one log."""
+    return logs.masker.reading() if logs.masker else None
 
 
 async def _nothing() -> AsyncGenerator[bytes, None]:
@@ -145,7 +148,7 @@ async def _nothing() -> AsyncGenerator[bytes, None]:
     yield b""
 
 
-async def _range(
+def _range(
     logs: Logs, span: tuple[int | None, int | None], headers: dict[str, str], *, with_body: bool
 ) -> Response:
     """A part of one log as it is now. Raises InvalidArgument for several, Refusal for what lies beyond it."""
@@ -170,15 +173,15 @@ async def _range(
 
 async def _cut(logs: Logs, path: Path, begin: int, end: int) -> AsyncGenerator[bytes, None]:
     """The bytes from `begin` to before `end`, masked as in the whole: masking keeps every byte's place."""
-    position = max(begin - logs.margin, 0)
-    async with aclosing(read(path, start=position, stop=end + logs.margin, transform=logs.mask())) as blocks:
+    if not logs.masker:
+        blocks = read(path, start=begin, stop=end)
+    else:
+        before = max(begin - logs.masker.margin, 0)
+        masked = logs.masker.reading(skip=begin - before, length=end - begin)
+        blocks = read(path, start=before, stop=end + logs.masker.margin, transform=masked)
+    async with aclosing(blocks):
         async for block in blocks:
-            part = block[max(begin - position, 0) : max(end - position, 0)]
-            position += len(block)
-            if part:
-                yield part
-            if position >= end:
-                return
+            yield block
 
 
 def steps_shown(

@@ -34,6 +34,11 @@ def listed(
     return page_of(list(entries), key, order, asked(pagination))
 
 
+def lowered(ids: Iterable[str]) -> frozenset[str]:
+    """Ids as they are kept: a UUID may be written in capitals."""
+    return frozenset(one.lower() for one in ids)
+
+
 def counted(request: CountRequest | None, entries: Sequence[object]) -> CountResponse | None:
     """How many there are, where that is asked for."""
     if request is None or not request.include:

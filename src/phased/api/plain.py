@@ -51,7 +51,7 @@ def plain_application(ready: Callable[[], str | None], more: Sequence[BaseRoute]
 
 async def _metrics(request: Request) -> Response:
     call: Call = request.scope["call"]
-    call.permit(ResourceType.RUNNER, READS_METRICS)
+    call.allowed(ResourceType.RUNNER, READS_METRICS, "metrics")
     return Response(call.house.metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import socket
 import ssl
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -28,19 +25,16 @@ from uvicorn.server import ServerState
 
 from phased.api.gate import Listener
 from phased.contract.error_code import ErrorCode
-from phased.errors import FileUnreadable, SettingsError
 from phased.observability import logger
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_BACKLOG: Final = 2048
+BACKLOG: Final = 2048
 _KEEP_ALIVE: Final = 75
 """Seconds that a connection may stay open between two requests."""
 _HEADERS_PATIENCE: Final = 30.0
 """Seconds that the headers of a connection's first request may take."""
-_LONGEST_PATH: Final = 107
-"""Bytes of a unix socket's path (unix(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +75,7 @@ class Server:
         for one in self._bound:
             self._servers.append(
                 await loop.create_server(
-                    self._factory(one.listener), sock=one.socket, ssl=one.tls, backlog=_BACKLOG
+                    self._factory(one.listener), sock=one.socket, ssl=one.tls, backlog=BACKLOG
                 )
             )
         return self
@@ -92,7 +86,7 @@ class Server:
         """Close what is left, at once; `finish` is the way to let answers end."""
         self.close()
         for connection in list(self._state.connections):
-            transport: asyncio.Transport = connection.transport  # type: ignore[union-attr] # ours is HTTP/1.1 alone
+            transport: asyncio.Transport = connection.transport
             transport.abort()
         tasks = list(self._state.tasks)
         for task in tasks:
@@ -125,7 +119,7 @@ class Server:
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's, that knows its peer, and does not wait for ever for a request that does not come."""
+    """That of uvicorn; it knows its peer, and does not wait for ever for a request that does not come."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -161,81 +155,12 @@ class _Protocol(H11Protocol):
 
 
 def _silence() -> None:
-    """uvicorn's own log: what it says of requests that fail is said by the application, without their text."""
+    """What it says of requests that fail is said by the application, without their text."""
     log = logging.getLogger("uvicorn")
     log.propagate = False
     log.handlers[:] = [logging.NullHandler()]
     log.setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn.access").propagate = False
-
-
-def listen_unix(path: Path) -> socket.socket:
-    """A socket that only this user may connect to. What an ended daemon left in its place is replaced.
-
-    Raises FileUnreadable where that cannot be, or somebody listens there.
-    """
-    if len(os.fsencode(path)) > _LONGEST_PATH:
-        raise FileUnreadable(f"cannot listen on {path}: the path is longer than {_LONGEST_PATH} bytes; use --socket")
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _remove_abandoned(path)
-        before = os.umask(0o177)
-        try:
-            made.bind(os.fspath(path))
-        finally:
-            os.umask(before)
-        made.listen(_BACKLOG)
-        made.setblocking(False)
-    except OSError as error:
-        made.close()
-        raise FileUnreadable(f"cannot listen on {path}: {error.strerror or error}; use --socket") from error
-    except FileUnreadable:
-        made.close()
-        raise
-    return made
-
-
-def _remove_abandoned(path: Path) -> None:
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileUnreadable(f"cannot listen on {path}: something that is no socket is there; use --socket")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(5)
-        try:
-            probe.connect(os.fspath(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-            return
-        except OSError as error:
-            raise FileUnreadable(f"cannot listen on {path}: {error.strerror or error}; use --socket") from error
-    raise FileUnreadable(f"cannot listen on {path}: another process listens there; use --socket")
-
-
-def listen_tcp(address: str) -> socket.socket:
-    """A socket on `HOST:PORT`; port 0 takes a free one. Raises SettingsError, FileUnreadable."""
-    host, port = split_address(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.listen(_BACKLOG)
-        made.setblocking(False)
-    except OSError as error:
-        made.close()
-        raise FileUnreadable(f"cannot listen on {address}: {error.strerror or error}; use --listen") from error
-    return made
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """`127.0.0.1:7000`, `[::1]:7000`, `:7000` (loopback). Raises SettingsError."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise SettingsError(f"cannot listen on {address!r}: it is HOST:PORT, as 127.0.0.1:7000")
-    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def peer_of(connection: Any) -> Any:  # noqa: ANN401 - a socket as asyncio shows it, or None

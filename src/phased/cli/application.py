@@ -6,7 +6,6 @@ Knows the names of verbs and the exit codes of errors. Must not know what a verb
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Final
 import click
 
 from phased import errors
+from phased.cli.groups import LazyGroup
 from phased.cli.options import common_parameters
 
 INTERRUPTED: Final = 130
@@ -29,11 +29,27 @@ VERBS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("run:run", "Plan tasks and run them in the foreground."),
     "executions": ("executions:executions", "Show the history of executions, or one of them."),
     "logs": ("logs:logs", "Show the output of an execution's steps."),
+    "serve": ("serve:serve", "Run the daemon, in the foreground."),
+    "status": ("status:status", "Show what the daemon is doing."),
+    "task": ("task:task", "Tasks of a daemon: list, get, start, stop, logs, executions."),
+    "service": ("service:service", "Services of a daemon: list, get, start, stop, restart, logs."),
+    "update": ("update:update", "Apply an automations file to the daemon."),
+    "events": ("events:events", "Show what changes, as it changes."),
+    "why": ("why:why", "Say why an execution waits, failed, or did not start."),
+    "environment": (
+        "environment:environment",
+        "Environments of a daemon: list, create, get, start, stop, delete.",
+    ),
+    "secret": ("secret:secret", "Secrets of an environment: list, set, delete."),
+    "token": ("token:token", "Tokens: create, list, revoke."),
+    "output": ("output:output", "Set outputs of a running step."),
     "schema": ("schema:schema", "Print the JSON Schema of the automations file, for editors."),
     "config": ("config:config", "Show settings and where they came from."),
     "completion": ("completion:completion", "Print a script that completes commands in your shell."),
+    "automations": ("automations:automations", ""),
 }
-"""Each verb: its module in this package and its command there, and its line in the help."""
+"""Each verb: its module in this package and its command there, and its line in the help; those without are
+not listed."""
 
 EXIT_CODES: Final[Mapping[type[errors.PhasedError], int]] = {
     errors.InvalidFile: 1,
@@ -54,6 +70,8 @@ EXIT_CODES: Final[Mapping[type[errors.PhasedError], int]] = {
     errors.Unauthenticated: 4,
     errors.PermissionDenied: 4,
     errors.Unavailable: 4,
+    errors.Unreachable: 4,
+    errors.Refused: 4,
     errors.Unsupported: 1,
     errors.IllegalTransition: 1,
     errors.PhasedError: 1,
@@ -77,41 +95,6 @@ Exit codes: 0 succeeded; 1 failed, or the file is invalid; 2 usage, or a file th
 """
 
 
-class LazyGroup(click.Group):
-    """A group whose verbs are imported when they are called; help needs none of them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Every verb, in the order of the table."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
-        """Import a verb."""
-        if cmd_name not in VERBS:
-            return None
-        module, _, attribute = VERBS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(f"phased.cli.{module}"), attribute)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{module}:{attribute} is no command")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        """List the verbs without importing them."""
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Say which verb was likely meant."""
-        if args and args[0] not in VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            import difflib  # noqa: PLC0415 - only for a mistake
-
-            near = difflib.get_close_matches(args[0], list(VERBS), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(VERBS)}"
-            raise click.UsageError(f"cannot find a verb {args[0]!r}; {hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-
 def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: ARG001 - click's
     if value and not context.resilient_parsing:
         from phased import __version__  # noqa: PLC0415 - rarely needed
@@ -121,7 +104,8 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: boo
 
 
 application: Final = LazyGroup(
-    "phased",
+    VERBS,
+    name="phased",
     help=_HELP,
     callback=lambda: None,
     no_args_is_help=True,

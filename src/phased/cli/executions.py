@@ -84,9 +84,17 @@ def executions(common: Common, which: str | None, sort: tuple[str, bool], limit:
     import anyio  # noqa: PLC0415 - `--help` should not pay for it
 
     from phased import daemon  # noqa: PLC0415 - the same
+    from phased.cli.places import daemon_in_use  # noqa: PLC0415 - the same
 
+    limit = limit or common.settings.history.limit
+    if (address := daemon_in_use(common)) is not None:
+        from phased.cli.connection import connected  # noqa: PLC0415 - only with a daemon
+        from phased.cli.history_of_daemon import show_executions  # noqa: PLC0415 - the same
+
+        with connected(common, address) as connection:
+            return show_executions(connection, which, sort, limit)
     store, _ = daemon.open_state(common.settings)
-    one, found = anyio.run(_find, store, which, sort, limit or common.settings.history.limit)
+    one, found = anyio.run(_find, store, which, sort, limit)
     if common.output != "text":
         _write_values(common, one, found)
     elif one is not None:

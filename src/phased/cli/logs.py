@@ -41,6 +41,15 @@ def logs(common: Common, which: str, step: str | None, follow: bool, tail: int |
     """
     import anyio  # noqa: PLC0415 - `--help` should not pay for it
 
+    from phased.cli.places import daemon_in_use  # noqa: PLC0415 - the same
+
+    if (address := daemon_in_use(common)) is not None:
+        from phased.cli.connection import connected  # noqa: PLC0415 - only with a daemon
+        from phased.cli.history_of_daemon import show_logs  # noqa: PLC0415 - the same
+
+        with connected(common, address) as connection:
+            show_logs(connection, which, step=step, follow=follow, tail=tail)
+        return 0
     return anyio.run(_show, common, which, step, follow, tail)
 
 

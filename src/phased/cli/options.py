@@ -32,7 +32,7 @@ class Common:
     """What was said with the options that every verb has. Settings and files are read when first needed."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        """`given` holds the options by name; those that were not given are missing."""
+        """`given` holds the options by long name; those that were not given are missing."""
         self._given = given
         self._settings: Settings | None = None
 
@@ -71,6 +71,11 @@ class Common:
             flags = {"paths.socket": (str(Path(socket).absolute()), "--socket"), **flags}
         config = given.get("config")
         return settings.load(Path(config) if config else None, flags=flags)
+
+    def said(self, name: str) -> str | None:
+        """An option as it was given on the command line, by its long name; None where it was not."""
+        value = self._given.get(name)
+        return None if value is None else str(value)
 
     @property
     def workspace(self) -> Path:
@@ -129,6 +134,14 @@ class Common:
             click.echo(text, err=True)
 
 
+class _Format(click.Choice[str]):
+    """`-o json`; also `-o=json`, as other programs of this kind take it."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take the name."""
+        return super().convert(str(value).removeprefix("="), param, ctx)
+
+
 def _keep(context: click.Context, parameter: click.Parameter, value: object) -> object:
     """Remember what was given, wherever it stood; the last one counts."""
     source = context.get_parameter_source(parameter.name or "")
@@ -154,9 +167,15 @@ def common_parameters() -> list[click.Parameter]:
         _option("-f", "--file", metavar="FILE", help="Automations file, - for standard input."),
         _option("--state-dir", metavar="DIR", help="Where state and logs live."),
         _option("--socket", metavar="PATH", help="The daemon's socket."),
+        _option("--address", metavar="URL", help="A daemon on TCP, as http://127.0.0.1:7000."),
+        _option("--token-file", metavar="FILE", help="File with the token that the daemon asks for."),
+        _option("--token", metavar="TOKEN", help="The token itself; others can read it in the process list."),
+        _option(
+            "-e", "--environment", "--environment-id", metavar="ID", help="Which of its environments."
+        ),
         _option("--config", metavar="FILE", help="File of settings."),
         _option(
-            "-o", "--output", type=click.Choice(["text", "json", "yaml"]), help="Format of the answer.",
+            "-o", "--output", type=_Format(["text", "json", "yaml"]), help="Format of the answer.",
             show_default="text",
         ),
         _option("-q", "--quiet", is_flag=True, help="No progress, no notes."),

@@ -39,7 +39,9 @@ class Address:
         except ValueError:
             usable = False
         if not usable or parts.username or parts.query or parts.fragment:
-            raise InvalidArgument(f"cannot use the address {url!r}: it is http://HOST:PORT or https://HOST:PORT")
+            raise InvalidArgument(
+                f"cannot use the address {url!r}: it is http://HOST:PORT or https://HOST:PORT"
+            )
         return cls(url=whole.rstrip("/"), token=_checked(token), certificates=certificates)
 
     @property

@@ -55,7 +55,7 @@ class Method(Generic[Request, Response]):
 
 
 class _Named(Generic[Request, Response]):
-    """A method as an attribute of a client; its name follows from the attribute's, its messages' from that."""
+    """A method as an attribute of a client; the names of method and messages follow from the attribute's."""
 
     def __init__(self, service: str, module: str) -> None:
         """`module` of the contract has the two messages."""
@@ -126,57 +126,127 @@ class Methods:
     delete_task: Unary[tasks.DeleteTaskRequest, tasks.DeleteTaskResponse] = Unary(AUTOMATIONS, "task_calls")
     start_task: Unary[tasks.StartTaskRequest, tasks.StartTaskResponse] = Unary(AUTOMATIONS, "task_calls")
 
-    get_task_execution: Unary[executions.GetTaskExecutionRequest, executions.GetTaskExecutionResponse] = Unary(AUTOMATIONS, "execution_calls")
-    list_task_executions: Unary[executions.ListTaskExecutionsRequest, executions.ListTaskExecutionsResponse] = Unary(AUTOMATIONS, "execution_calls")
-    stop_task_execution: Unary[executions.StopTaskExecutionRequest, executions.StopTaskExecutionResponse] = Unary(AUTOMATIONS, "execution_calls")
+    get_task_execution: Unary[executions.GetTaskExecutionRequest, executions.GetTaskExecutionResponse] = (
+        Unary(AUTOMATIONS, "execution_calls")
+    )
+    list_task_executions: Unary[
+        executions.ListTaskExecutionsRequest, executions.ListTaskExecutionsResponse
+    ] = Unary(AUTOMATIONS, "execution_calls")
+    stop_task_execution: Unary[executions.StopTaskExecutionRequest, executions.StopTaskExecutionResponse] = (
+        Unary(AUTOMATIONS, "execution_calls")
+    )
 
-    create_service: Unary[services.CreateServiceRequest, services.CreateServiceResponse] = Unary(AUTOMATIONS, "service_calls")
-    get_service: Unary[services.GetServiceRequest, services.GetServiceResponse] = Unary(AUTOMATIONS, "service_calls")
-    list_services: Unary[services.ListServicesRequest, services.ListServicesResponse] = Unary(AUTOMATIONS, "service_calls")
-    update_service: Unary[services.UpdateServiceRequest, services.UpdateServiceResponse] = Unary(AUTOMATIONS, "service_calls")
-    delete_service: Unary[services.DeleteServiceRequest, services.DeleteServiceResponse] = Unary(AUTOMATIONS, "service_calls")
-    start_service: Unary[services.StartServiceRequest, services.StartServiceResponse] = Unary(AUTOMATIONS, "service_calls")
-    stop_service: Unary[services.StopServiceRequest, services.StopServiceResponse] = Unary(AUTOMATIONS, "service_calls")
+    create_service: Unary[services.CreateServiceRequest, services.CreateServiceResponse] = Unary(
+        AUTOMATIONS, "service_calls"
+    )
+    get_service: Unary[services.GetServiceRequest, services.GetServiceResponse] = Unary(
+        AUTOMATIONS, "service_calls"
+    )
+    list_services: Unary[services.ListServicesRequest, services.ListServicesResponse] = Unary(
+        AUTOMATIONS, "service_calls"
+    )
+    update_service: Unary[services.UpdateServiceRequest, services.UpdateServiceResponse] = Unary(
+        AUTOMATIONS, "service_calls"
+    )
+    delete_service: Unary[services.DeleteServiceRequest, services.DeleteServiceResponse] = Unary(
+        AUTOMATIONS, "service_calls"
+    )
+    start_service: Unary[services.StartServiceRequest, services.StartServiceResponse] = Unary(
+        AUTOMATIONS, "service_calls"
+    )
+    stop_service: Unary[services.StopServiceRequest, services.StopServiceResponse] = Unary(
+        AUTOMATIONS, "service_calls"
+    )
 
-    upsert_automations_file: Unary[file.UpsertAutomationsFileRequest, file.UpsertAutomationsFileResponse] = Unary(AUTOMATIONS, "automations_file")
+    upsert_automations_file: Unary[file.UpsertAutomationsFileRequest, file.UpsertAutomationsFileResponse] = (
+        Unary(AUTOMATIONS, "automations_file")
+    )
 
-    create_environment: Unary[environments.CreateEnvironmentRequest, environments.CreateEnvironmentResponse] = Unary(ENVIRONMENTS, "environment_calls")
-    get_environment: Unary[environments.GetEnvironmentRequest, environments.GetEnvironmentResponse] = Unary(ENVIRONMENTS, "environment_calls")
-    list_environments: Unary[environments.ListEnvironmentsRequest, environments.ListEnvironmentsResponse] = Unary(ENVIRONMENTS, "environment_calls")
-    start_environment: Unary[environments.StartEnvironmentRequest, environments.StartEnvironmentResponse] = Unary(ENVIRONMENTS, "environment_calls")
-    stop_environment: Unary[environments.StopEnvironmentRequest, environments.StopEnvironmentResponse] = Unary(ENVIRONMENTS, "environment_calls")
-    delete_environment: Unary[environments.DeleteEnvironmentRequest, environments.DeleteEnvironmentResponse] = Unary(ENVIRONMENTS, "environment_calls")
-    mark_environment_active: Unary[environments.MarkEnvironmentActiveRequest, environments.MarkEnvironmentActiveResponse] = Unary(ENVIRONMENTS, "environment_calls")
-    create_environment_logs_token: Unary[environments.CreateEnvironmentLogsTokenRequest, environments.CreateEnvironmentLogsTokenResponse] = Unary(ENVIRONMENTS, "environment_calls")
-    create_environment_access_token: Unary[environments.CreateEnvironmentAccessTokenRequest, environments.CreateEnvironmentAccessTokenResponse] = Unary(ENVIRONMENTS, "environment_calls")
+    create_environment: Unary[
+        environments.CreateEnvironmentRequest, environments.CreateEnvironmentResponse
+    ] = Unary(ENVIRONMENTS, "environment_calls")
+    get_environment: Unary[environments.GetEnvironmentRequest, environments.GetEnvironmentResponse] = Unary(
+        ENVIRONMENTS, "environment_calls"
+    )
+    list_environments: Unary[environments.ListEnvironmentsRequest, environments.ListEnvironmentsResponse] = (
+        Unary(ENVIRONMENTS, "environment_calls")
+    )
+    start_environment: Unary[environments.StartEnvironmentRequest, environments.StartEnvironmentResponse] = (
+        Unary(ENVIRONMENTS, "environment_calls")
+    )
+    stop_environment: Unary[environments.StopEnvironmentRequest, environments.StopEnvironmentResponse] = (
+        Unary(ENVIRONMENTS, "environment_calls")
+    )
+    delete_environment: Unary[
+        environments.DeleteEnvironmentRequest, environments.DeleteEnvironmentResponse
+    ] = Unary(ENVIRONMENTS, "environment_calls")
+    mark_environment_active: Unary[
+        environments.MarkEnvironmentActiveRequest, environments.MarkEnvironmentActiveResponse
+    ] = Unary(ENVIRONMENTS, "environment_calls")
+    create_environment_logs_token: Unary[
+        environments.CreateEnvironmentLogsTokenRequest, environments.CreateEnvironmentLogsTokenResponse
+    ] = Unary(ENVIRONMENTS, "environment_calls")
+    create_environment_access_token: Unary[
+        environments.CreateEnvironmentAccessTokenRequest, environments.CreateEnvironmentAccessTokenResponse
+    ] = Unary(ENVIRONMENTS, "environment_calls")
 
-    update_environment: Unary[update.UpdateEnvironmentRequest, update.UpdateEnvironmentResponse] = Unary(ENVIRONMENTS, "environment_update")
+    update_environment: Unary[update.UpdateEnvironmentRequest, update.UpdateEnvironmentResponse] = Unary(
+        ENVIRONMENTS, "environment_update"
+    )
 
-    list_environment_classes: Unary[classes.ListEnvironmentClassesRequest, classes.ListEnvironmentClassesResponse] = Unary(ENVIRONMENTS, "environment_class")
+    list_environment_classes: Unary[
+        classes.ListEnvironmentClassesRequest, classes.ListEnvironmentClassesResponse
+    ] = Unary(ENVIRONMENTS, "environment_class")
 
     watch_events: Stream[event.WatchEventsRequest, event.WatchEventsResponse] = Stream(EVENTS, "event")
 
-    create_secret: Unary[secrets.CreateSecretRequest, secrets.CreateSecretResponse] = Unary(SECRETS, "secret_calls")
-    list_secrets: Unary[secrets.ListSecretsRequest, secrets.ListSecretsResponse] = Unary(SECRETS, "secret_calls")
-    update_secret_value: Unary[secrets.UpdateSecretValueRequest, secrets.UpdateSecretValueResponse] = Unary(SECRETS, "secret_calls")
-    get_secret_value: Unary[secrets.GetSecretValueRequest, secrets.GetSecretValueResponse] = Unary(SECRETS, "secret_calls")
-    delete_secret: Unary[secrets.DeleteSecretRequest, secrets.DeleteSecretResponse] = Unary(SECRETS, "secret_calls")
+    create_secret: Unary[secrets.CreateSecretRequest, secrets.CreateSecretResponse] = Unary(
+        SECRETS, "secret_calls"
+    )
+    list_secrets: Unary[secrets.ListSecretsRequest, secrets.ListSecretsResponse] = Unary(
+        SECRETS, "secret_calls"
+    )
+    update_secret_value: Unary[secrets.UpdateSecretValueRequest, secrets.UpdateSecretValueResponse] = Unary(
+        SECRETS, "secret_calls"
+    )
+    get_secret_value: Unary[secrets.GetSecretValueRequest, secrets.GetSecretValueResponse] = Unary(
+        SECRETS, "secret_calls"
+    )
+    delete_secret: Unary[secrets.DeleteSecretRequest, secrets.DeleteSecretResponse] = Unary(
+        SECRETS, "secret_calls"
+    )
 
-    get_authenticated_identity: Unary[identity.GetAuthenticatedIdentityRequest, identity.GetAuthenticatedIdentityResponse] = Unary(IDENTITY, "identity")
+    get_authenticated_identity: Unary[
+        identity.GetAuthenticatedIdentityRequest, identity.GetAuthenticatedIdentityResponse
+    ] = Unary(IDENTITY, "identity")
 
-    list_gateways: Unary[gateway.ListGatewaysRequest, gateway.ListGatewaysResponse] = Unary(GATEWAYS, "gateway")
+    list_gateways: Unary[gateway.ListGatewaysRequest, gateway.ListGatewaysResponse] = Unary(
+        GATEWAYS, "gateway"
+    )
 
-    get_runner: Unary[runner_calls.GetRunnerRequest, runner_calls.GetRunnerResponse] = Unary(RUNNERS, "runner_calls")
-    list_runners: Unary[runner_calls.ListRunnersRequest, runner_calls.ListRunnersResponse] = Unary(RUNNERS, "runner_calls")
+    get_runner: Unary[runner_calls.GetRunnerRequest, runner_calls.GetRunnerResponse] = Unary(
+        RUNNERS, "runner_calls"
+    )
+    list_runners: Unary[runner_calls.ListRunnersRequest, runner_calls.ListRunnersResponse] = Unary(
+        RUNNERS, "runner_calls"
+    )
 
     get_status: Unary[phased_v1.GetStatusRequest, phased_v1.GetStatusResponse] = Unary(DAEMON, "phased_v1")
     apply_file: Unary[phased_v1.ApplyFileRequest, phased_v1.ApplyFileResponse] = Unary(DAEMON, "phased_v1")
     set_output: Unary[phased_v1.SetOutputRequest, phased_v1.SetOutputResponse] = Unary(DAEMON, "phased_v1")
-    explain_execution: Unary[phased_v1.ExplainExecutionRequest, phased_v1.ExplainExecutionResponse] = Unary(DAEMON, "phased_v1")
-    query_task_executions: Unary[phased_v1.QueryTaskExecutionsRequest, phased_v1.QueryTaskExecutionsResponse] = Unary(DAEMON, "phased_v1")
-    create_token: Unary[phased_v1.CreateTokenRequest, phased_v1.CreateTokenResponse] = Unary(DAEMON, "phased_v1")
+    explain_execution: Unary[phased_v1.ExplainExecutionRequest, phased_v1.ExplainExecutionResponse] = Unary(
+        DAEMON, "phased_v1"
+    )
+    query_task_executions: Unary[
+        phased_v1.QueryTaskExecutionsRequest, phased_v1.QueryTaskExecutionsResponse
+    ] = Unary(DAEMON, "phased_v1")
+    create_token: Unary[phased_v1.CreateTokenRequest, phased_v1.CreateTokenResponse] = Unary(
+        DAEMON, "phased_v1"
+    )
     list_tokens: Unary[phased_v1.ListTokensRequest, phased_v1.ListTokensResponse] = Unary(DAEMON, "phased_v1")
-    revoke_token: Unary[phased_v1.RevokeTokenRequest, phased_v1.RevokeTokenResponse] = Unary(DAEMON, "phased_v1")
+    revoke_token: Unary[phased_v1.RevokeTokenRequest, phased_v1.RevokeTokenResponse] = Unary(
+        DAEMON, "phased_v1"
+    )
 
 
 def all_methods() -> list[Method[Any, Any]]:

@@ -1,7 +1,7 @@
-"""What travels: requests and answers of Connect's JSON, its stream envelopes, server-sent events, errors. Pure.
+"""What travels: requests and answers as Connect's JSON, its stream envelopes, server-sent events, errors.
 
-Knows bytes and messages. Must not know sockets. Sources: the Connect protocol's reference for errors and
-enveloped messages; the HTML standard for server-sent events.
+Pure. Knows bytes and messages. Must not know sockets. Sources: the Connect protocol's reference for errors
+and enveloped messages; the HTML standard for server-sent events.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from phased.contract.base import Message, from_json, to_json
 from phased.contract.error_code import ErrorCode
+from phased.contract.pagination import PaginationRequest
 from phased.errors import Refused, Unreachable
 
 M = TypeVar("M", bound=Message)
@@ -71,7 +72,7 @@ def _refused(told: Any, code: ErrorCode, otherwise: str) -> Refused:  # noqa: AN
     message = None
     if isinstance(told, dict):
         message = told.get("message")
-        if told.get("code") in set(ErrorCode):
+        if isinstance(told.get("code"), str) and told["code"] in set(ErrorCode):
             code = ErrorCode(told["code"])
     if not isinstance(message, str) or not message:
         message = f"cannot do this: the daemon answered {otherwise} ({code.value})"
@@ -97,7 +98,7 @@ class Envelopes:
             body = bytes(self._buffer[_PREFIX.size : end])
             del self._buffer[:end]
             if flags & _COMPRESSED:
-                raise Unreachable("cannot read the daemon's stream: it is compressed, which was not asked for")
+                raise Unreachable("cannot read the daemon's stream: it is compressed, unasked")
             if flags & _END:
                 self.ended = True
                 self._check_end(body)
@@ -123,7 +124,7 @@ class StatusEvent:
 
 
 class ServerSentEvents:
-    """Takes a stream of text apart into events. Comments, which keep a silent stream alive, are passed over."""
+    """Takes a stream of text apart into events; passes over comments, which keep a silent stream alive."""
 
     def __init__(self, last_id: str = "") -> None:
         self._rest = b""
@@ -158,3 +159,19 @@ class ServerSentEvents:
             return StatusEvent(self.last_id, kind, json.loads(text))
         except ValueError:
             return StatusEvent(self.last_id, kind, text)
+
+
+def check_ended(envelopes: Envelopes, address: str) -> None:
+    """Raises Unreachable where a stream just stopped, without its end being told."""
+    if not envelopes.ended:
+        raise Unreachable(f"cannot hear the daemon at {address} any more: its stream broke off")
+
+
+def next_page(request: M, page: Message) -> M | None:
+    """The request for the page after this one; None after the last."""
+    told = getattr(page, "pagination", None)
+    if told is None or not told.next_token:
+        return None
+    before: PaginationRequest | None = getattr(request, "pagination", None)
+    size = before.page_size if before is not None else None
+    return request.model_copy(update={"pagination": PaginationRequest(page_size=size, token=told.next_token)})

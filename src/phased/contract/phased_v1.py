@@ -82,7 +82,9 @@ class SetOutputRequest(Message, proto="phased.v1.SetOutputRequest"):
 
     execution_id: Annotated[Uuid, Wire(1, "string")]
     step_id: Annotated[NotEmpty, Wire(2, "string")]
-    output: Annotated[dict[OutputKey, OutputValue], Wire(3, "map<string, string>")] = Field(default_factory=dict)
+    output: Annotated[dict[OutputKey, OutputValue], Wire(3, "map<string, string>")] = Field(
+        default_factory=dict
+    )
 
 
 class SetOutputResponse(Message, proto="phased.v1.SetOutputResponse"):

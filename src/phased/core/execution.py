@@ -170,7 +170,7 @@ class ExecutionMachine:
     def resume(self, now: e.Instant) -> list[i.Instruction]:
         """After `restore`: the instructions that are still to be obeyed, again. Changes no state.
 
-        Steps that were being started have none: only who knows their runs can tell what became of them.
+        Starts are not among them: only who knows the runs can tell what became of those.
         """
         instructions = [one for step in self.live_steps for one in step.again(now)]
         if self.stop_requested and not self.finished:
@@ -179,7 +179,7 @@ class ExecutionMachine:
 
     def _handle_step(self, event: e.StepEvent, now: e.Instant) -> list[i.Instruction]:
         step = self.steps[event.step_id]
-        if step.is_late(event):
+        if step.is_late(event, now):
             return []
         if not self._halted:
             event = step.judge(event)

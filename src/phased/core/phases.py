@@ -25,7 +25,7 @@ class State(Enum):
     CANCELLING = "cancelling"
     """A stop came while it was starting."""
     ABORTING = "aborting"
-    """A stop came while it was starting, and then somebody who will not wait."""
+    """A stop came while it was starting, and then its limit, or somebody who will not wait."""
     RUNNING = "running"
     STOPPING = "stopping"
     """Asked to end (SIGTERM); its leader has not."""
@@ -68,6 +68,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[e.StepEvent], State]]] = {
         e.StepStarted: State.KILLING,
         e.StepRefused: State.STOPPED,
         e.StepLost: State.FAILED,
+        e.StepStuck: State.FAILED,
         e.StepStopRequested: State.ABORTING,
         e.StepDetached: State.STOPPED,
         e.StepLimitReached: State.ABORTING,

@@ -88,8 +88,11 @@ class StepProgress:
 
     # ---- events ----------------------------------------------------------------------------------
 
-    def is_late(self, event: e.StepEvent) -> bool:
-        """A reminder, or the end of a wait, for what has long ended is no error: it was set before that."""
+    def is_late(self, event: e.StepEvent, now: e.Instant) -> bool:
+        """A reminder, or the end of a wait, for what has long ended is no error: it was set before that.
+
+        Nor is one that comes before the time that has been set since.
+        """
         over = self.state in TERMINAL or self.state is State.RETRYING
         match event:
             case e.StepDue():
@@ -97,7 +100,7 @@ class StepProgress:
             case e.StepTimedOut():
                 return event.attempt != self.attempt or self.state is not State.RUNNING
             case e.StepLimitReached():
-                early = self.state in {State.STARTING, State.CANCELLING, State.ABORTING, State.RUNNING}
+                early = self.state in {State.STARTING, State.RUNNING} or now.boot < (self.due_at or 0.0)
                 return event.attempt != self.attempt or over or early
             case e.StepStuck():
                 return event.attempt != self.attempt or over
@@ -141,7 +144,9 @@ class StepProgress:
                 return [i.AskToEnd(self.id), limit]
             case State.EXPIRING:
                 return [i.AskToEnd(self.id, expired=True), limit]
-            case State.KILLING:
+            case State.CANCELLING:
+                return [limit]
+            case State.ABORTING | State.KILLING:
                 return [self._kill(now)]
             case State.EMPTYING | State.CLEARING:
                 return [i.AwaitEmpty(self.id), limit]
@@ -184,7 +189,8 @@ class StepProgress:
             case State.STARTING:
                 return self._begin_attempt()
             case State.CANCELLING:
-                return [i.DetachStep(self.id)]
+                self.due_at = now.boot + self.limits.stop_timeout
+                return [i.DetachStep(self.id), *self.again(now)]
             case State.RUNNING:
                 timeout = self.policy.timeout
                 self.due_at = now.boot + timeout if timeout else None
@@ -195,7 +201,7 @@ class StepProgress:
             case State.EXPIRING:
                 self.due_at = now.boot + self.limits.stop_timeout
                 return self.again(now)
-            case State.KILLING:
+            case State.ABORTING | State.KILLING:
                 self.due_at = now.boot
                 return self.again(now)
             case State.EMPTYING | State.CLEARING:
@@ -205,7 +211,7 @@ class StepProgress:
             case State.RETRYING:
                 self.due_at = now.boot + self.policy.pause(self.attempt)
                 return self.again(now)
-            case State.WAITING | State.ABORTING | State.SUCCEEDED | State.FAILED | State.STOPPED:
+            case State.WAITING | State.SUCCEEDED | State.FAILED | State.STOPPED:
                 return []
         assert_never(self.state)
 

@@ -30,7 +30,16 @@ from phased.engine.registry import Firing, LiveExecution, Registry
 from phased.engine.services.host import ServiceHost
 from phased.engine.services.live import LiveService
 from phased.errors import NotFound, OutputRefused, StoreError, Unsupported
-from phased.ports import Clock, ExecutionRecord, Runner, RunProcess, Store, StoredExecution
+from phased.ports import (
+    Clock,
+    ExecutionRecord,
+    NoAccess,
+    Runner,
+    RunProcess,
+    StepAccess,
+    Store,
+    StoredExecution,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,8 @@ class Engine:
         self.feed = Feed()
         self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
         """The variables of an environment, by its id: every step in it has them."""
+        self.access: StepAccess = NoAccess()
+        """What steps get of secrets; to be set before the engine is entered."""
         self._tasks: TaskGroup
         self._driver: Driver
         self.services: ServiceHost
@@ -98,7 +109,8 @@ class Engine:
         )
         performer.need_service = self.services.need
         performer.variables_of = self._variables_of
-        self.services.use_variables(self._variables_of)
+        performer.access = self.access
+        self.services.use_variables(self._variables_of, self.access)
         self.services.connect(self._run_for_service, self.stop, self._driver.post)
         self._tasks.start_soon(self._driver.run)
         self._tasks.start_soon(self._listen)
@@ -140,10 +152,12 @@ class Engine:
         *,
         max_parallel: int | None = None,
         workspace: Path | None = None,
+        owns_services: bool = False,
     ) -> list[LiveExecution]:
         """Start one execution for each reference, as one firing: a task that several need runs once.
 
         `workspace` is where commands run, if not in the engine's own. They are saved when this returns.
+        `owns_services`: those that are started for it end by `end_services`, which is to be called then.
         Raises UnknownReference, CycleFound, Unsupported, StoreError.
         """
         ids = {reference: str(uuid4()) for reference in references}
@@ -155,6 +169,8 @@ class Engine:
         directory = workspace or self._workspace
         await self.services.define(catalog, _services_of(planned.values()), directory, origin)
         firing = Firing(str(uuid4()))
+        if owns_services:
+            self.services.own(firing.id)
         now = self._driver.now()
         created = ExecutionRecord(
             "", catalog.environment, "", "", firing.id, origin.started_by, origin.creator_id,

@@ -23,7 +23,16 @@ from phased.engine.registry import Firing, LiveExecution, Registry, SharedRun, e
 from phased.engine.surroundings import missing_secret, variables
 from phased.errors import PhasedError, RunnerError
 from phased.observability import logger
-from phased.ports import Clock, RunExited, RunNotStarted, RunReport, RunRequest, RunStarted
+from phased.ports import (
+    Clock,
+    NoAccess,
+    RunExited,
+    RunNotStarted,
+    RunReport,
+    RunRequest,
+    RunStarted,
+    StepAccess,
+)
 
 if TYPE_CHECKING:
     from phased.engine.driver import Arrival
@@ -31,6 +40,11 @@ if TYPE_CHECKING:
 
 LogPath = Callable[[str, str], Path]
 """Where the log of (execution id, step id) goes."""
+_UNREPORTED = {State.ABORTING, State.KILLING}
+"""States that only a report on the leader ends."""
+_LOOK_AGAIN = 0.1
+"""Seconds between two looks whether it has come."""
+
 NeedService = Callable[[LiveExecution, str, Mapping[str, str]], None]
 """Ask for the service of a step, with variables for it; the step's end is posted. Raises NotFound."""
 
@@ -56,6 +70,7 @@ class Performer:
         """By run id, the end of runs that nobody needs any more and that are being ended."""
         self.post: Callable[[Sequence[Arrival]], None] = lambda _: None
         self.need_service: NeedService = lambda _live, _step_id, _given: None
+        self.access: StepAccess = NoAccess()
         self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
         """The variables of an environment, by its id."""
 
@@ -68,7 +83,10 @@ class Performer:
         """
         if live.steps[start.step_id].service_id:
             return self._need_service(live, start.step_id)
-        missing = missing_secret(live, start.step_id)
+        try:
+            missing = missing_secret(live, start.step_id, self.access)
+        except PhasedError as error:
+            missing = f"could not start: {error}"
         if missing:
             return [(live, e.StepRefused(start.step_id, missing))]
         run, new = self._registry.run_of(live, start.step_id, start.attempt)
@@ -81,6 +99,8 @@ class Performer:
             request = self._request(live, start, run.run_id)
         except OSError as error:
             return self._not_started(run, f"cannot make the folder of its log: {error.strerror}")
+        except PhasedError as error:
+            return self._not_started(run, str(error))
         run.log = request.log
         self._requests.append(request)
         return []
@@ -95,7 +115,10 @@ class Performer:
             forget_outputs(path)
         task = live.steps[start.step_id].task
         command = (task.spec.command or "") if task and task.spec else ""
-        found = {**self.variables_of(live.record.environment_id), **variables(live, start.step_id, path)}
+        found = {
+            **self.variables_of(live.record.environment_id),
+            **variables(live, start.step_id, path, self.access),
+        }
         return RunRequest(run_id, command, found, live.workspace, path)
 
     def _need_service(self, live: LiveExecution, step_id: str) -> list[Arrival]:
@@ -248,6 +271,12 @@ class Performer:
     async def _kill(self, live: LiveExecution, run: SharedRun, instruction: i.KillStep) -> None:
         patience = Patience(0.0, instruction.until)
         cause = await self._ending.end(lambda: self._ending.processes_of(run.run_id), patience)
+        step = live.machine.steps[instruction.step_id]
+        while cause is None and step.state in _UNREPORTED and step.attempt == instruction.attempt:
+            if self._clock.boot() >= instruction.until:
+                cause = "its end was not reported"
+            else:
+                await anyio.sleep(_LOOK_AGAIN)
         if cause:
             run.leave(live)
             self.post([(live, e.StepStuck(instruction.step_id, instruction.attempt, cause))])

@@ -104,9 +104,10 @@ class StatusStream:
         arrived, self._arrived = self._arrived, anyio.Event()
         arrived.set()
 
-    async def changed(self) -> None:
-        """Return at the next event, or when woken."""
+    async def changed(self) -> bool:
+        """Return True at the next event, or when woken."""
         await self._arrived.wait()
+        return True
 
     async def wait(self, since: int) -> Bunch:
         """As `read`, but waits for the first; returns at once where there is a gap."""

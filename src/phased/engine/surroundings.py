@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from phased.engine.outputs import OUTPUT_SUFFIX, variables_of
 from phased.engine.registry import LiveExecution
+from phased.ports import StepAccess
 
 
-def variables(live: LiveExecution, step_id: str, log: str) -> dict[str, str]:
-    """What this step has beside the base environment; later entries win."""
+def variables(live: LiveExecution, step_id: str, log: str, access: StepAccess) -> dict[str, str]:
+    """What this step has beside the variables of its environment; later entries win.
+
+    Raises PhasedError where a secret cannot be had; `missing_secret` is asked first.
+    """
     step = live.steps[step_id]
     task = step.task.spec if step.task else None
-    found: dict[str, str] = {}
+    where = live.record.environment_id, live.record.started_by
+    found = dict(access.mounted(*where))
     for item in (task.env if task else ()) or ():
-        if item.name and item.value is not None:
-            found[item.name] = item.value
+        reference = item.value_from.secret_ref.id if item.value_from else None
+        value = item.value if reference is None else access.secret(where[0], reference, where[1])
+        if item.name and value is not None:
+            found[item.name] = value
     for need in step.depends_on or ():
         found.update(variables_of(live, need))
     record = live.record
@@ -25,19 +32,21 @@ def variables(live: LiveExecution, step_id: str, log: str) -> dict[str, str]:
     found["PHASED_STEP_ID"] = step_id
     found["PHASED_TASK"] = step.label or ""
     found["PHASED_OUTPUT"] = log + OUTPUT_SUFFIX
+    found.update(access.way_back(record.environment_id, record.id, record.started_by))
     return found
 
 
-def missing_secret(live: LiveExecution, step_id: str) -> str | None:
-    """The cause to fail with where a step mounts a secret; there is no store of secrets yet."""
+def missing_secret(live: LiveExecution, step_id: str, access: StepAccess) -> str | None:
+    """The cause to fail with where a step names a secret that is missing. Raises PhasedError."""
     task = live.steps[step_id].task
+    record = live.record
     for item in (task.spec.env if task and task.spec else ()) or ():
-        reference = item.value_from.secret_ref if item.value_from else None
-        if reference is not None:
-            name = live.record.secrets.get(reference.id or "", "")
-            return (
-                f"the secret {name} ({reference.id}) is missing"
-                if name
-                else f"the secret {reference.id} is missing"
-            )
+        wanted = item.value_from.secret_ref.id if item.value_from else None
+        if wanted is not None and access.secret(record.environment_id, wanted, record.started_by) is None:
+            return cause_of_missing(wanted, record.secrets.get(wanted, ""))
     return None
+
+
+def cause_of_missing(secret_id: str, name: str = "") -> str:
+    """A missing secret in a failure's message, with its id (`semantics: End states carry their cause`)."""
+    return f"the secret {name} ({secret_id}) is missing" if name else f"the secret {secret_id} is missing"

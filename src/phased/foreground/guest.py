@@ -16,12 +16,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from phased.errors import PhasedError
 from phased.foreground import wire
-from phased.foreground.work import Tell
+from phased.foreground.work import NobodyThere, Tell
 from phased.ports import StoredExecution
-
-
-class NobodyThere(PhasedError):
-    """The holder does not listen, or left before it took the request; nothing has been started."""
 
 
 class JoinedWork:

@@ -22,6 +22,8 @@ from phased.foreground import wire
 from phased.foreground.work import Told, Work
 
 _CREDENTIALS = struct.Struct("3i")
+_PATIENCE = 30.0
+"""Seconds after which a guest that does not read is given up; its work goes on."""
 _LONGEST_PATH = 107
 """Bytes of a socket's path (unix(7))."""
 
@@ -146,10 +148,11 @@ class _Speaker:
                 return
             try:
                 self._gone = True  # also where this is cancelled half way: nothing may follow half a line
-                await self._stream.send(wire.encode(message))
+                with anyio.fail_after(_PATIENCE):
+                    await self._stream.send(wire.encode(message))
                 self._gone = False
             except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                return
+                return  # a TimeoutError is an OSError
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from phased.errors import PhasedError
 from phased.ports import RunProcess, StoredExecution
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class Waiting:
 
 Told = Changed | Noted | Waiting
 Tell = Callable[[Told], Awaitable[None]]
+
+
+class NobodyThere(PhasedError):
+    """The holder does not listen, or left before it took the request; nothing has been started."""
 
 
 class Work(Protocol):

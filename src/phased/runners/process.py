@@ -17,10 +17,12 @@ import anyio
 from phased.errors import SupervisorLost
 from phased.ports import Clock, RunProcess, RunReport, RunRequest
 from phased.runners.fleet import Fleet, Kit
+from phased.runners.identity import Person
 from phased.runners.link import Link, LinkLost
 from phased.runners.surroundings import default_shell, exchangeable, own_umask, steps_environment
 from phased.runners.tracks import Tracks
 from phased.supervisor import client
+from phased.supervisor.identity import FLAG, spell
 
 _FAREWELL = 5.0
 """Seconds that leaving waits at most for supervisors that have nothing left to do."""
@@ -41,11 +43,12 @@ class ProcessRunner:
         clock: Clock,
         *,
         program: Sequence[str] | None = None,
+        person: Person | None = None,
     ) -> None:
         """`environment` is every step's base, less what was meant for this process alone (rule 16).
 
         `shell` runs the commands, as `SHELL -c COMMAND`; None: bash if present, else sh. `program` is the
-        command that is a supervisor.
+        command that is a supervisor; `person` another user as whom steps run (only root can).
         """
         base: dict[str, Any] = {
             "environment": exchangeable(steps_environment(environment)),
@@ -53,7 +56,10 @@ class ProcessRunner:
             "umask": own_umask(),
         }
         root = str(state_directory.absolute() / "supervisors")
-        self._kit = Kit(root, list(program or client.program()), dict(environment), base)
+        command = list(program or client.program())
+        if person is not None:
+            command += [FLAG, spell(person.uid, person.gid, person.groups)]
+        self._kit = Kit(root, command, dict(environment), base)
         self._clock = clock
         self._tracks = Tracks()
         self._arrived = anyio.Event()
@@ -74,6 +80,11 @@ class ProcessRunner:
         """Let go of every supervisor; those that have nothing left to do are seen off."""
         with anyio.CancelScope(shield=True):
             await self._fleet.leave(_FAREWELL)
+
+    @property
+    def supervisors(self) -> list[int]:
+        """The pids of the supervisors that live: what descends from them are steps."""
+        return self._fleet.supervisors
 
     def _unusable(self, error: OSError) -> SupervisorLost:
         way_out = "check that it can be written to and has room, or give another --state-dir"
@@ -155,10 +166,12 @@ class ProcessRunner:
     def _wards(self) -> dict[str, list[RunProcess]]:
         wards = self._fleet.wards
         return {
-            run_id: [RunProcess(p.pid, p.start, p.name, p.pid == wards.leader_of(run_id)) for p in members]
+            run_id: [
+                RunProcess(p.pid, p.start, p.name, p.pid == wards.leader_of(run_id), p.state) for p in members
+            ]
             for run_id, members in wards.members(self._fleet.supervisors).items()
         }
 
 
 def _processes(rows: Sequence[Sequence[Any]]) -> list[RunProcess]:
-    return [RunProcess(pid, start, name, bool(leader)) for pid, start, name, leader in rows]
+    return [RunProcess(pid, start, name, bool(leader), state) for pid, start, name, leader, state in rows]

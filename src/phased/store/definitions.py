@@ -29,7 +29,7 @@ _ENVIRONMENT: Final = (
 )  # fmt: skip
 _REST: Final = (
     "annotations", "context_url", "session_id", "failures", "warnings", "has_content", "automations_file",
-    "automations_failure", "last_started_at",    "started_boot", "active_at", "active_source",
+    "automations_failure", "last_started_at", "started_boot", "active_at", "active_source",
 )  # fmt: skip
 _TASK: Final = (
     "id", "environment_id", "reference", "definition", "created_at", "updated_at", "creator_id",

@@ -21,7 +21,7 @@ from phased.ports import ServiceRecord
 
 _COLUMNS: Final = (
     "id", "environment_id", "reference", "workspace", "definition", "running", "created_at", "creator_id",
-    "creator_principal", "boot_id", "spec_version", "version", "progress", "given",
+    "creator_principal", "boot_id", "spec_version", "version", "progress", "given", "owner",
 )  # fmt: skip
 _INSERT: Final = f"INSERT INTO services ({', '.join(_COLUMNS)}) VALUES (?{', ?' * (len(_COLUMNS) - 1)})"  # noqa: S608 - names from above
 _UPDATE: Final = (
@@ -60,16 +60,18 @@ def _row(record: ServiceRecord) -> tuple[str | int, ...]:
         record.definition.model_dump_json(), record.running.model_dump_json(), record.created_at,
         record.creator_id, record.creator_principal, record.boot_id, record.spec_version,
         record.status.version, _stored(record.status.progress), json.dumps(dict(record.given)),
+        record.owner,
     )  # fmt: skip
 
 
 def _record(row: Sequence[Any]) -> ServiceRecord:
     service_id, environment, reference, workspace, definition, running, created, creator, principal = row[:9]
-    boot_id, spec_version, version, progress, given = row[9:]
+    boot_id, spec_version, version, progress, given, owner = row[9:]
     return ServiceRecord(
         service_id, environment, reference, workspace, ServiceDefinition.model_validate_json(definition),
         ServiceDefinition.model_validate_json(running), created, creator, principal, boot_id, spec_version,
         ServiceChange(service_id, 0, version, _progress(json.loads(progress))), json.loads(given),
+        owner,
     )  # fmt: skip
 
 

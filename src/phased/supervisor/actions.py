@@ -11,6 +11,8 @@ import socket
 import stat
 import time
 
+from phased.supervisor.identity import differs
+
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _SPLICE_NONBLOCK = 2  # SPLICE_F_NONBLOCK, linux/splice.h
 SCM_RIGHTS = socket.SCM_RIGHTS
@@ -18,6 +20,10 @@ SCM_RIGHTS = socket.SCM_RIGHTS
 
 class Actions:
     """The real ones."""
+
+    def __init__(self) -> None:
+        """Steps have this process's ids, or its real ones where those differ."""
+        self._as_another = differs()
 
     def wall(self) -> int:
         """Microseconds since the epoch."""
@@ -63,6 +69,7 @@ class Actions:
             setsid=True,
             setsigmask=(),
             setsigdef=ignored,
+            resetids=self._as_another,
         )
 
     def reap(self) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 Knows /proc. Must not know results, logs or connections. Ours is what descends from this process: it is a
 subreaper, so whatever a step leaves behind becomes its child. Of which run it is, is told by the leader
-it descends from, else by its session, its environment or its mark.
+it descends from, else by its mark, its environment or its session.
 """
 
 from __future__ import annotations
@@ -65,6 +65,40 @@ def everyone() -> dict[int, Process]:
     return found
 
 
+def children_of(pid: int) -> list[int]:
+    """The children of a process of one thread, proc(5); none where the kernel does not tell."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:
+            text = b""
+            while more := file.read(1 << 16):
+                text += more
+    except OSError:
+        return []
+    return [int(word) for word in text.split()]
+
+
+def family_of(root: int) -> dict[int, Process]:
+    """All processes, with every child that `root` has now among them.
+
+    `root` is this process, a subreaper that reaps none meanwhile: so its children only become more, and what
+    a link of a chain of forks left behind is one of them before that link is gone. Thus where no child of
+    `root` lives here, none lived at the last look: a census alone can be outrun.
+    """
+    processes = everyone()
+    for _ in range(_ROUNDS_TO_STOP):
+        children = children_of(root)
+        fresh = [pid for pid in children if pid not in processes]
+        for pid in children:
+            if pid in processes:
+                processes[pid].parent = root
+        for process in map(look, fresh):
+            if process is not None:
+                processes[process.pid] = process
+        if not fresh:
+            break
+    return processes
+
+
 def elders(ancestor: int, processes: Mapping[int, Process]) -> dict[int, int]:
     """Every descendant of a process, with which of its children it descends from (or is)."""
     found: dict[int, int] = {}
@@ -85,28 +119,39 @@ def elders(ancestor: int, processes: Mapping[int, Process]) -> dict[int, int]:
     return found
 
 
-class Census:
-    """The processes of the runs of one supervisor (`root`), by what its tables say of them.
+class Kin:
+    """What orphans of one supervisor are told apart by.
 
-    `leaders`: pid of each living leader to its run. `sessions`: session to run, also of ended leaders.
-    `marks`: mark to run. `knows` says whether a run's id, as found in an environment, is one of ours.
+    `sessions`: session to run, also of ended leaders, whose number may have been used again: so it is asked
+    last. `marks`: mark to run. `knows` says whether a run's id, as found in an environment, is one of ours.
     """
 
     def __init__(
-        self,
-        root: int,
-        leaders: Mapping[int, str],
-        sessions: Mapping[int, str],
-        marks: Mapping[int, str],
-        knows: Callable[[str], bool],
+        self, sessions: Mapping[int, str], marks: Mapping[int, str], knows: Callable[[str], bool]
     ) -> None:
+        """Reads these tables as they are at each question."""
+        self._sessions, self._marks, self._knows = sessions, marks, knows
+
+    def run_of(self, orphan: Process) -> str | None:
+        """Its run, as far as the process itself shows it."""
+        marked = self._marks.get(mark_of(orphan.pid))
+        if marked is not None:
+            return marked
+        shown = run_in_environment(orphan.pid)
+        if shown is not None and self._knows(shown):
+            return shown
+        return self._sessions.get(orphan.session)
+
+
+class Census:
+    """The processes of the runs of one supervisor (`root`). `leaders`: pid of each living leader to its run."""
+
+    def __init__(self, root: int, leaders: Mapping[int, str], kin: Kin) -> None:
         """Looks once, now."""
-        self._leaders, self._sessions, self._marks, self._knows = leaders, sessions, marks, knows
-        self._processes = everyone()
+        self._leaders, self._kin = leaders, kin
+        self._processes = family_of(root)
         self.members: dict[str, list[Process]] = {}
-        """The living processes of each run."""
-        self.strangers: list[Process] = []
-        """Living descendants that no evidence gives to a run."""
+        """The living processes of each run; under "" those that no evidence gives to one."""
         self._place(elders(root, self._processes))
 
     def _place(self, elder_of: Mapping[int, int]) -> None:
@@ -115,26 +160,16 @@ class Census:
             families.setdefault(elder, []).append(self._processes[pid])
         for elder, family in families.items():
             living = [process for process in family if process.living]
-            run_id = self._run_of_family(self._processes[elder], living)
-            if run_id is None:
-                self.strangers += living
-            elif living:
+            if living:
+                run_id = self._run_of_family(self._processes[elder], living)
                 self.members.setdefault(run_id, []).extend(living)
 
-    def _run_of_family(self, elder: Process, family: list[Process]) -> str | None:
+    def _run_of_family(self, elder: Process, family: list[Process]) -> str:
         """The eldest decides; where nothing is known of it (a zombie, say), any of its descendants."""
         if elder.pid in self._leaders:
             return self._leaders[elder.pid]
-        for process in [elder, *family]:
-            found = self._sessions.get(process.session) or self._run_in_environment(process)
-            found = found or self._marks.get(mark_of(process.pid))
-            if found is not None:
-                return found
-        return None
-
-    def _run_in_environment(self, process: Process) -> str | None:
-        run_id = run_in_environment(process.pid)
-        return run_id if run_id is not None and self._knows(run_id) else None
+        found = (self._kin.run_of(process) for process in [elder, *family])
+        return next((run_id for run_id in found if run_id), "")
 
 
 def run_in_environment(pid: int) -> str | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _OUT_OF_THE_WAY = 10
+_EPOCH = "epoch-"
 
 
 def program() -> list[str]:
@@ -84,17 +85,17 @@ def greet(channel: Channel, epoch: int) -> None:
 
 
 def next_epoch(root: str) -> int:
-    """A number that no daemon of this state directory has had; kept before it is returned. Raises OSError."""
+    """A number that no daemon of this state directory has had; kept before it is returned. Raises OSError.
+
+    It is kept as the name of an empty file, so that a full disk is no obstacle.
+    """
     os.makedirs(root, mode=0o700, exist_ok=True)
-    path = f"{root}/epoch"
-    try:
-        with open(path, encoding="ascii") as file:
-            epoch = int(file.read() or 0) + 1
-    except FileNotFoundError:
-        epoch = 1
-    except ValueError as error:
-        raise OSError(0, f"{path} holds no number") from error
-    with open(f"{path}.new", "w", encoding="ascii") as file:
-        file.write(str(epoch))
-    os.replace(f"{path}.new", path)
+    kept = [name for name in os.listdir(root) if name.startswith(_EPOCH)]
+    numbers = {int(name.removeprefix(_EPOCH)): name for name in kept if name.removeprefix(_EPOCH).isdecimal()}
+    epoch = max(numbers, default=0) + 1
+    path = f"{root}/{_EPOCH}{epoch}"
+    if numbers:
+        os.rename(f"{root}/{numbers[epoch - 1]}", path)
+    else:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     return epoch

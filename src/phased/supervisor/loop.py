@@ -139,7 +139,7 @@ class Supervisor:
         channel.close()
         if channel is self._daemon:
             self._daemon = None
-            self._steps.waiting.clear()
+            self._steps.drop_waiting()
 
     def _listen_to(self, channel: Channel) -> None:
         if channel.backlog:
@@ -168,9 +168,8 @@ class Supervisor:
             return
         if self._daemon is not None and self._daemon is not channel:
             self._dismiss(self._daemon)
-        self._steps.waiting.clear()
+        self._steps.drop_waiting()
         self._steps.events.clear()
-        self._steps.handed.clear()
         self._epoch = epoch
         self._daemon = channel
         self._retired = False
@@ -183,7 +182,8 @@ class Supervisor:
     def _serve(self, channel: Channel, message: dict[str, Any]) -> None:
         what = message["do"]
         if what == "start":
-            self._steps.ask(message["runs"])
+            for run_id, request in message["runs"].items():
+                self._steps.ask(run_id, request, channel.take_descriptor() if request["pipe"] else None)
         elif what == "acknowledge":
             self._steps.acknowledge(message["runs"])
         elif what == "base":
@@ -213,7 +213,7 @@ class Supervisor:
         return {"error": f"cannot {what}"}
 
     def _hand_on(self, channel: Channel) -> None:
-        """A copy of every reading end (rule 11)."""
+        """A copy of every reading end (rule 11); of what it starts itself, a daemon has one already."""
         outputs = self._steps.open_outputs()
         for begin in range(0, len(outputs), _DESCRIPTORS_AT_ONCE):
             some = outputs[begin : begin + _DESCRIPTORS_AT_ONCE]
@@ -228,10 +228,9 @@ class Supervisor:
         channel = self._daemon
         if steps.events and channel is not None:
             events = {"is": "events", "n": self._journal.number, "events": steps.events}
-            channel.send(events, steps.handed)
+            channel.send(events)
             self._after_sending(channel)
         steps.events.clear()
-        steps.handed.clear()
 
     def _after_sending(self, channel: Channel) -> None:
         """Wait for a reader that did not take all; not for one that is far behind."""
@@ -266,7 +265,10 @@ class Supervisor:
 
 
 def _rows(processes: list[Process], leader: int = 0) -> list[list[Any]]:
-    return [[process.pid, process.start, process.name, int(process.pid == leader)] for process in processes]
+    return [
+        [process.pid, process.start, process.name, int(process.pid == leader), process.state]
+        for process in processes
+    ]
 
 
 def _identity() -> dict[str, Any]:

@@ -14,6 +14,8 @@ import fcntl
 import os
 import termios
 
+from phased.supervisor.identity import hand_over
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from phased.supervisor.actions import Actions
@@ -27,17 +29,17 @@ _TRY_AGAIN = 1.0
 _CANNOT_SPLICE = (errno.EINVAL, errno.ENOSYS, errno.EPERM)
 
 
-def open_pipe() -> tuple[int, int]:
-    """The supervisor's reading end, and the step's end, which is open for both directions."""
+def new_pipe() -> int:
+    """The reading end of a pipe that nobody can write to yet. Raises OSError."""
     read, write = os.pipe()
-    try:
-        both = os.open(f"/proc/self/fd/{write}", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        os.close(read)
-        raise
-    finally:
-        os.close(write)
-    return read, both
+    hand_over(write)
+    os.close(write)
+    return read
+
+
+def steps_end(pipe: int) -> int:
+    """The end for the step, open for both directions. Raises OSError."""
+    return os.open(f"/proc/self/fd/{pipe}", os.O_RDWR | os.O_CLOEXEC)
 
 
 class Output:

@@ -11,6 +11,8 @@ import os
 import resource
 import signal
 
+from phased.supervisor.identity import hand_over
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +24,8 @@ _LONGEST_ARGUMENT = 131072  # MAX_ARG_STRLEN with its end, execve(2)
 _QUEUES_STILL_OPEN = 86_000
 """Message queues can be opened with a limit of this many bytes (tried, rule 20)."""
 _WITHOUT_LIMIT = 1 << 40
+_MARKS = 25_000
+"""More than one supervisor ever starts runs."""
 
 
 class NotStartable(Exception):
@@ -41,6 +45,9 @@ class Marks:
         self._own, self._hard = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
         unlimited = self._hard == resource.RLIM_INFINITY
         self._next = _WITHOUT_LIMIT if unlimited else self._hard
+        if not unlimited and _QUEUES_STILL_OPEN < self._own < self._hard:
+            # We are in a step of another supervisor: its marks are the first below the limit.
+            self._next -= _MARKS * (1 + os.getpid() % ((self._hard - _QUEUES_STILL_OPEN) // _MARKS or 1))
         self.current = 0
         """The newest, 0 where there is no room for any."""
         self.runs: dict[int, str] = {}
@@ -138,6 +145,7 @@ class Spawner:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            hand_over(descriptor)
             with open(descriptor, "wb") as file:
                 file.write(os.fsencode(command))
         except OSError as error:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections import deque
 
-from phased.supervisor.census import Census, look, signal_all
+from phased.supervisor.census import Census, Kin, children_of, look, signal_all
 from phased.supervisor.output import Output, open_pipe
 from phased.supervisor.spawning import NotStartable, Spawner, is_long, script_path
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _BUNCH = 16
 """Spawns between two writes to the journal."""
+_CHASE = 500
+"""Looks for orphans that appear while a run is killed."""
 _YOUTH = 0.05
 """Seconds after which a run that still lives has its start time read."""
 
@@ -58,11 +61,9 @@ class Steps:
         self._actions = actions
         self._journal = journal
         self.spawner = Spawner(actions)
-        self.waiting: deque[tuple[str, Mapping[str, Any]]] = deque()
+        self.waiting: deque[tuple[str, Mapping[str, Any], int | None]] = deque()
         """Asked for, not begun: lost with the connection that asked, and nobody is told."""
         self.events: list[Event] = []
-        self.handed: list[int] = []
-        """Copies of reading ends that go beside `events`, one for each that says so."""
         self.childless = True
         self.carried: set[str] = set()
         """Runs of which only the output is here."""
@@ -75,14 +76,22 @@ class Steps:
 
     # ---- starting --------------------------------------------------------------------------------
 
-    def ask(self, requests: Mapping[str, Mapping[str, Any]]) -> None:
-        """Runs to be started, by id. One that is known is answered with what is known (rule 3)."""
-        for run_id, request in requests.items():
-            known = self.history(run_id)
-            if known is None:
-                self.waiting.append((run_id, request))
-            else:
-                self.events += known
+    def ask(self, run_id: str, request: Mapping[str, Any], pipe: int | None) -> None:
+        """A run to be started. One that is known is answered with what is known (rule 3).
+
+        `pipe` is the reading end for its output, of which the daemon keeps a copy; it is taken over.
+        """
+        known = self.history(run_id)
+        if known is None:
+            self.waiting.append((run_id, request, pipe))
+            return
+        self.events += known
+        _close(pipe)
+
+    def drop_waiting(self) -> None:
+        """What was not begun never was."""
+        while self.waiting:
+            _close(self.waiting.popleft()[2])
 
     def history(self, run_id: str) -> list[Event] | None:
         """What is known of a run, None where it never was."""
@@ -91,23 +100,28 @@ class Steps:
 
     def begin_some(self) -> None:
         """Start the next bunch of what waits."""
-        bunch: list[tuple[Run, Mapping[str, Any], int, int]] = []
+        bunch: list[tuple[Run, Mapping[str, Any], Output]] = []
         while self.waiting and len(bunch) < _BUNCH:
-            run_id, request = self.waiting.popleft()
-            if run_id not in self._runs and run_id not in self._past:
-                self._prepare(run_id, request, bunch)
+            run_id, request, pipe = self.waiting.popleft()
+            if run_id in self._runs or run_id in self._past:
+                _close(pipe)
+                continue
+            run = self._runs[run_id] = Run(run_id, request["log"])
+            output = self._prepare(run, pipe)
+            if output is not None:
+                bunch.append((run, request, output))
+            else:
+                _close(pipe)
         if not bunch:
             return
         self.write()
         self.spawner.begin()
-        for run, request, log, position in bunch:
-            self._spawn(run, request, log, position)
+        for run, request, output in bunch:
+            self._spawn(run, request, output)
         self.spawner.end()
 
-    def _prepare(
-        self, run_id: str, request: Mapping[str, Any], bunch: list[tuple[Run, Mapping[str, Any], int, int]]
-    ) -> None:
-        run = self._runs[run_id] = Run(run_id, request["log"])
+    def _prepare(self, run: Run, pipe: int | None) -> Output | None:
+        """Open its log, note that it is being started; None where it is refused."""
         if not self._journal.has_room():
             self._refuse(
                 run, f"the state directory cannot be written to: {self._journal.full or 'no space left'}"
@@ -295,11 +309,31 @@ class Steps:
 
     def signal(self, run_id: str, number: int) -> int:
         """Send a signal to every process of a run; how many there were."""
-        return signal_all(lambda: self.members(run_id), number, os.getpid())
+        count = signal_all(lambda: self.members(run_id), number, os.getpid())
+        if number == signal.SIGKILL and not self.childless:
+            self._chase(run_id)
+        return count
+
+    def _chase(self, run_id: str) -> None:
+        """Kill orphans as soon as they are seen: links of a chain of forks live shorter than a census takes."""
+        seen: set[int] = set()
+        kin = self._kin()
+        for _ in range(_CHASE):
+            fresh = [pid for pid in children_of(os.getpid()) if pid not in self._leaders and pid not in seen]
+            if not fresh:
+                break
+            for pid in fresh:
+                orphan = look(pid)
+                if orphan is not None and orphan.living and (kin.run_of(orphan) or "") == run_id:
+                    os.kill(pid, signal.SIGKILL)
+                else:
+                    seen.add(pid)
+
+    def _kin(self) -> Kin:
+        return Kin(self._sessions, self.spawner.marks.runs, self._knows)
 
     def _census(self) -> Census:
-        leaders = {pid: run.id for pid, run in self._leaders.items()}
-        return Census(os.getpid(), leaders, self._sessions, self.spawner.marks.runs, self._knows)
+        return Census(os.getpid(), {pid: run.id for pid, run in self._leaders.items()}, self._kin())
 
     def _knows(self, run_id: str) -> bool:
         return run_id in self._runs or run_id in self._past

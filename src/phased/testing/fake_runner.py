@@ -38,6 +38,8 @@ class Outcome:
     starts_late: bool = False
     """That it runs is told by `FakeRunner.let_start`, not at once."""
     ignores_term: bool = False
+    unreported: bool = False
+    """Of its end nothing is ever told."""
     unkillable: bool = False
     """Neither signal ends it, nor its children."""
     children: int = 0
@@ -190,6 +192,8 @@ class FakeRunner:
             lines = "".join(f"{key}={value}\n" for key, value in run.outcome.output.items())
             Path(run.request.environment["PHASED_OUTPUT"]).write_text(lines, encoding="utf-8")
         code = code if signal is None else None
+        if run.outcome.unreported:
+            return
         self._tell(run, RunExited(run.request.run_id, code, signal, self._clock.wall()))
 
     def _tell(self, run: FakeRun, report: RunReport) -> None:

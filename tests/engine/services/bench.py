@@ -64,7 +64,7 @@ class Bench:
 
     async def begin(self, *references: str) -> list[LiveExecution]:
         """Start these tasks, as one firing."""
-        lives = await self.engine.fire(self.catalog, references, Origin())
+        lives = await self.engine.fire(self.catalog, references, Origin(), owns_services=True)
         self.engine.begin(lives)
         return lives
 

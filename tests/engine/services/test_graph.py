@@ -225,9 +225,35 @@ async def test_a_service_that_another_run_still_uses_is_stopped_by_the_last() ->
     async with bench() as b:
         (db,) = await b.define(service("db", FOREVER), task("one", "true", "db"), task("two", "true", "db"))
         first, second = await b.run("one"), await b.run("two")
-        await b.engine.end_services([first], "the end of the run")
-        assert db.phase is Phase.RUNNING
+        for over, then in ((first, Phase.RUNNING), (second, Phase.STOPPED)):
+            with anyio.fail_after(PATIENCE):
+                await b.engine.end_services([over], "the end of the run")
+            assert db.phase is then
+
+
+async def test_a_run_that_comes_while_the_service_is_being_stopped_gets_it_again() -> None:
+    """And ends it then; the first does not wait for that."""
+    async with bench() as b:
+        (db,) = await b.define(
+            service(
+                "db",
+                "trap 'until test -e go; do sleep 0.02; done; exit 0' TERM; while :; do sleep 0.02; done",
+            ),
+            task("one", "true", "db"),
+            task("two", "true", "db"),
+        )
+        first = await b.run("one")
+        session = db.progress.session
         with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(b.engine.end_services, [first], "the end of the run")
+                await until(lambda: db.phase is Phase.STOPPING, "its stop")
+                (second,) = await b.begin("two")
+                await until(lambda: db.progress.again, "the second's start")
+                (b.workspace / "go").touch()
+            await second.done.wait()
+            assert second.machine.phase is SUCCEEDED
+            assert db.progress.session != session
             await b.engine.end_services([second], "the end of the run")
         assert db.phase is Phase.STOPPED
 

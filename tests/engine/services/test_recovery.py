@@ -15,7 +15,7 @@ from phased.core.service_policy import ServiceLimits
 from phased.core.service_status import ServiceProgress
 from phased.engine.services.live import LiveService
 from phased.ports import ServiceRecord
-from tests.engine.services.bench import LIMITS, Bench, bench_in, folder, service, task, until
+from tests.engine.services.bench import LIMITS, SUCCEEDED, Bench, bench_in, folder, service, task, until
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +138,22 @@ async def test_a_start_that_may_have_happened_is_never_repeated() -> None:
         async with after(path, lost) as (b, again):
             assert (await b.reach(again, Phase.FAILED)).cause == "the engine was lost before this started"
             assert b.log(again) == "up\n"
+
+
+async def test_what_a_lost_run_in_the_foreground_had_started_is_stopped() -> None:
+    """Nobody else would; what was started for itself goes on."""
+    async with folder() as path:
+        async with bench_in(path, abandon=True) as lost:
+            db, web = await lost.define(
+                service("db", FOREVER), service("web", FOREVER), task("check", "true", "db")
+            )
+            assert await lost.start(web) is None
+            await lost.run("check")
+            assert db.phase is Phase.RUNNING
+        async with after(path, lost) as (b, again):
+            await b.reach(again, Phase.STOPPED)
+            assert b.engine.services.get(web.id).phase is Phase.RUNNING
+            assert (await b.run("check")).machine.phase is SUCCEEDED
 
 
 def _as_before_a_reboot(record: ServiceRecord) -> ServiceRecord:

@@ -1,4 +1,4 @@
-"""What answers each method: validate, ask the engine, convert. One module a noun; the table of routes names them.
+"""What answers each method: validate, ask the engine, convert. One module a noun.
 
-Know messages and the engine's interfaces. Must not know HTTP.
+The table of routes names them. Know messages and the engine's interfaces. Must not know HTTP.
 """

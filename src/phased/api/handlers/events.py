@@ -24,8 +24,15 @@ OF_ORGANIZATION: Final = frozenset({ResourceType.ENVIRONMENT, ResourceType.RUNNE
 
 async def watch_events(call: Call, request: WatchEventsRequest) -> AsyncGenerator[WatchEventsResponse, None]:
     """Changes as they come. The first message is empty: it says that none is missed from now on."""
-    wants = _of_environment(call, request) if request.environment_id is not None else _of_organization(call, request)
-    with call.house.changes.subscribe(wants) as subscription, call.house.listening(call, subscription.wake) as still:
+    wants = (
+        _of_environment(call, request)
+        if request.environment_id is not None
+        else _of_organization(call, request)
+    )
+    with (
+        call.house.changes.subscribe(wants) as subscription,
+        call.house.listening(call, subscription.wake) as still,
+    ):
         yield WatchEventsResponse.model_construct()
         while True:
             changes = await still.next(subscription.get)

@@ -6,7 +6,7 @@ Knows their messages, the engine and the history. Must not know HTTP.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
+from dataclasses import replace
 
 from phased.api.calls import Call
 from phased.api.paging import asked
@@ -18,9 +18,7 @@ from phased.engine.view import task_execution
 from phased.ports import StoredExecution
 
 
-async def get_task_execution(
-    call: Call, request: m.GetTaskExecutionRequest
-) -> m.GetTaskExecutionResponse:
+async def get_task_execution(call: Call, request: m.GetTaskExecutionRequest) -> m.GetTaskExecutionResponse:
     """One execution."""
     stored = await find_execution(call, request.id)
     return m.GetTaskExecutionResponse.model_construct(task_execution=shown(call, stored))
@@ -40,25 +38,23 @@ async def list_task_executions(
     narrowed = narrow(call, query)
     if narrowed is None:
         return m.ListTaskExecutionsResponse.model_construct(pagination=PaginationResponse.model_construct())
-    page = await call.house.history(narrowed, asked(request.pagination))
+    page = await call.house.executions.page(narrowed, asked(request.pagination))
     return m.ListTaskExecutionsResponse.model_construct(
         pagination=PaginationResponse.model_construct(next_token=page.next_token or None),
         task_executions=shown_all(call, page.entries),
     )
 
 
-async def stop_task_execution(
-    call: Call, request: m.StopTaskExecutionRequest
-) -> m.StopTaskExecutionResponse:
+async def stop_task_execution(call: Call, request: m.StopTaskExecutionRequest) -> m.StopTaskExecutionResponse:
     """Ask an execution to stop; that it was asked is saved when this answers."""
     stored = await find_execution(call, request.id)
-    await call.house.stop_execution(stored, call.name)
+    await call.house.executions.stop(stored.record.id, call.name)
     return m.StopTaskExecutionResponse.model_construct()
 
 
 async def find_execution(call: Call, execution_id: str) -> StoredExecution:
     """An execution that the caller may do this with. Raises NotFound, PermissionDenied."""
-    stored = await call.house.execution(str(UUID(execution_id)))
+    stored = await call.house.executions.get(execution_id.lower())
     call.see(stored.record.environment_id, f"the execution {execution_id}")
     return stored
 
@@ -67,13 +63,11 @@ def narrow(call: Call, query: ExecutionQuery) -> ExecutionQuery | None:
     """The query, within the environments that the caller may look into; None where there is none of them."""
     if call.caller.sees_all:
         return query
-    known = query.environment_ids or tuple(record.id for record in call.house.environments.records())
+    known = query.environment_ids or tuple(record.id for record in call.house.environments.all())
     seen = tuple(one for one in known if call.sees(one))
     if not seen:
         return None
-    return ExecutionQuery(
-        seen, query.task_ids, query.references, query.phases, query.sort, query.descending, query.after
-    )
+    return replace(query, environment_ids=seen)
 
 
 def shown(call: Call, stored: StoredExecution) -> TaskExecution:

@@ -5,10 +5,9 @@ Knows their messages and the engine's definitions and host. Must not know HTTP.
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from phased.api.calls import Call
-from phased.api.paging import listed, told
+from phased.api.handlers.environments import find_environment
+from phased.api.paging import listed, lowered, told
 from phased.contract import service_calls as m
 from phased.contract.service import Service, ServiceRole
 from phased.engine.definitions.messages import changed_service, service_definition, service_message
@@ -18,9 +17,9 @@ from phased.errors import InvalidArgument
 
 async def create_service(call: Call, request: m.CreateServiceRequest) -> m.CreateServiceResponse:
     """Define a new service; it is not started."""
-    call.see(request.environment_id, f"the environment {request.environment_id}")
+    environment = find_environment(call, request.environment_id).id
     live = await call.house.automations.create_service(
-        request.environment_id, service_definition(request), call.started_by()
+        environment, service_definition(request), call.started_by()
     )
     return m.CreateServiceResponse.model_construct(service=shown_service(call, live))
 
@@ -33,7 +32,7 @@ async def get_service(call: Call, request: m.GetServiceRequest) -> m.GetServiceR
 async def list_services(call: Call, request: m.ListServicesRequest) -> m.ListServicesResponse:
     """Services, oldest first."""
     wanted = request.filter or m.ListServicesRequestFilter()
-    environments, ids = set(wanted.environment_ids), set(wanted.service_ids)
+    environments, ids = lowered(wanted.environment_ids), lowered(wanted.service_ids)
     references, roles = set(wanted.references), set(wanted.roles)
     found = [
         live
@@ -81,7 +80,7 @@ async def stop_service(call: Call, request: m.StopServiceRequest) -> m.StopServi
 
 def find_service(call: Call, service_id: str) -> LiveService:
     """A service that the caller may do this with. Raises NotFound, PermissionDenied."""
-    live = call.house.automations.service(str(UUID(service_id)))
+    live = call.house.automations.service(service_id.lower())
     call.see(live.record.environment_id, f"the service {service_id}")
     return live
 

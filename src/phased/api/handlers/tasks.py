@@ -6,11 +6,11 @@ Knows their messages and the engine's definitions. Must not know HTTP.
 from __future__ import annotations
 
 from functools import partial
-from uuid import UUID
 
 from phased.api.calls import Call
+from phased.api.handlers.environments import find_environment
 from phased.api.handlers.executions import shown
-from phased.api.paging import listed, told
+from phased.api.paging import listed, lowered, told
 from phased.contract import task_calls as m
 from phased.contract.automations_file import (
     AutomationsFile,
@@ -28,11 +28,10 @@ from phased.engine.definitions.messages import (
 
 async def create_task(call: Call, request: m.CreateTaskRequest) -> m.CreateTaskResponse:
     """Define a new task."""
-    call.see(request.environment_id, f"the environment {request.environment_id}")
+    environment = find_environment(call, request.environment_id).id
     automations = call.house.automations
-    references = partial(automations.references_of, request.environment_id)
-    definition = task_definition(request, references)
-    record = await automations.create_task(request.environment_id, definition, call.started_by())
+    definition = task_definition(request, partial(automations.references_of, environment))
+    record = await automations.create_task(environment, definition, call.started_by())
     return m.CreateTaskResponse.model_construct(task=task_message(record))
 
 
@@ -44,7 +43,7 @@ async def get_task(call: Call, request: m.GetTaskRequest) -> m.GetTaskResponse:
 async def list_tasks(call: Call, request: m.ListTasksRequest) -> m.ListTasksResponse:
     """Tasks, oldest first."""
     wanted = request.filter or m.ListTasksRequestFilter()
-    environments, ids = set(wanted.environment_ids), set(wanted.task_ids)
+    environments, ids = lowered(wanted.environment_ids), lowered(wanted.task_ids)
     references = set(wanted.references)
     found = [
         record
@@ -78,17 +77,17 @@ async def delete_task(call: Call, request: m.DeleteTaskRequest) -> m.DeleteTaskR
 async def start_task(call: Call, request: m.StartTaskRequest) -> m.StartTaskResponse:
     """Start a new execution of a task; does not wait for it."""
     record = find_task(call, request.id)
-    live = await call.house.start_task(record, call.started_by())
-    return m.StartTaskResponse.model_construct(task_execution=shown(call, live.stored()))
+    started = await call.house.executions.start(record.id, call.started_by())
+    return m.StartTaskResponse.model_construct(task_execution=shown(call, started))
 
 
 async def upsert_automations_file(
     call: Call, request: UpsertAutomationsFileRequest
 ) -> UpsertAutomationsFileResponse:
     """Apply a file: an upsert by reference."""
-    call.see(request.environment_id, f"the environment {request.environment_id}")
+    environment = find_environment(call, request.environment_id).id
     definitions = definitions_of(request.automations_file or AutomationsFile())
-    applied = await call.house.automations.apply(request.environment_id, definitions, call.started_by())
+    applied = await call.house.automations.apply(environment, definitions, call.started_by())
     return UpsertAutomationsFileResponse.model_construct(
         updated_service_ids=applied.service_ids, updated_task_ids=applied.task_ids
     )
@@ -96,6 +95,6 @@ async def upsert_automations_file(
 
 def find_task(call: Call, task_id: str) -> TaskRecord:
     """A task that the caller may do this with. Raises NotFound, PermissionDenied."""
-    record = call.house.automations.task(str(UUID(task_id)))
+    record = call.house.automations.task(task_id.lower())
     call.see(record.environment_id, f"the task {task_id}")
     return record

@@ -30,7 +30,7 @@ from phased.ports import Clock, DefinitionStore, ServiceRecord
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What applying a file made or changed, and what it removed, by ids; what was so already is in none."""
+    """What a file has, in its order, and what applying it removed, by ids."""
 
     task_ids: tuple[str, ...] = ()
     service_ids: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ class Automations:
             self._check_free(environment_id, definition.reference)
             before = self.catalog(environment_id)
             checked(environment_id, [*before.tasks.values(), definition], before.services.values())
-            record = self._new_task(environment_id, definition, origin, self._clock.wall())
+            record = self._new_task(environment_id, definition, origin, self._next_moment(environment_id))
             await self._store.save_tasks([record])
             self._took_effect(environment_id, [record])
             return record
@@ -256,8 +256,8 @@ class Automations:
             await self._host.settled()
             self._took_effect(environment_id, records, gone)
             return Applied(
-                tuple(record.id for record in records),
-                tuple(automation_id(environment_id, reference) for reference in changed),
+                tuple(automation_id(environment_id, one.reference) for one in definitions.tasks),
+                tuple(automation_id(environment_id, one.reference) for one in definitions.services),
                 tuple(record.id for record in gone),
                 tuple(live.id for live in removed),
             )
@@ -266,11 +266,11 @@ class Automations:
         self, environment_id: str, tasks: Mapping[str, TaskDefinition], origin: Origin
     ) -> list[TaskRecord]:
         """Those that are new or changed; new ones a microsecond apart, so that the file's order stays."""
-        known, wall = self._tasks.get(environment_id, {}), self._clock.wall()
+        known, at = self._tasks.get(environment_id, {}), self._next_moment(environment_id)
         records = []
         for place, (reference, definition) in enumerate(tasks.items()):
             if reference not in known:
-                records.append(self._new_task(environment_id, definition, origin, wall + place))
+                records.append(self._new_task(environment_id, definition, origin, at + place))
             elif definition != known[reference].definition:
                 records.append(self._changed_task(known[reference], definition))
         return records
@@ -288,12 +288,17 @@ class Automations:
 
     # ---- within ----------------------------------------------------------------------------------
 
+    def _next_moment(self, environment_id: str) -> int:
+        """Now, or just after the newest task was made: the order in time is the order of definition."""
+        newest = max((task.created_at for task in self.tasks_of(environment_id)), default=0)
+        return max(self._clock.wall(), newest + 1)
+
     def _new_task(
-        self, environment_id: str, definition: TaskDefinition, origin: Origin, wall: int
+        self, environment_id: str, definition: TaskDefinition, origin: Origin, at: int
     ) -> TaskRecord:
         return TaskRecord(
-            automation_id(environment_id, definition.reference), environment_id, definition, wall, wall,
-            origin.creator_id, origin.creator_principal, wall,
+            automation_id(environment_id, definition.reference), environment_id, definition, at, at,
+            origin.creator_id, origin.creator_principal, at,
         )  # fmt: skip
 
     def _changed_task(self, before: TaskRecord, definition: TaskDefinition) -> TaskRecord:

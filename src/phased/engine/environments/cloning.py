@@ -85,29 +85,32 @@ async def _git(
     except OSError as error:
         reason = "there is no git on this machine" if isinstance(error, FileNotFoundError) else error.strerror
         raise CloneFailed(f"cannot clone {source.shown}: {reason}") from error
+    said = bytearray()
     try:
-        said = await _listen(process)
-        code = await process.wait()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_listen, process, said)
+            code = await process.wait()
+            _kill_group(process)  # a helper that stays (a cache of credentials) would hold the pipe open
     finally:
+        _kill_group(process)
         with anyio.CancelScope(shield=True):
-            await _end(process)
+            await process.aclose()
     if code:
-        raise CloneFailed(f"cannot clone {source.shown}: {_told(said, source) or f'git ended with {code}'}")
+        told = _told(bytes(said), source) or f"git ended with {code}"
+        raise CloneFailed(f"cannot clone {source.shown}: {told}")
 
 
-async def _listen(process: Process) -> bytes:
-    said = b""
-    assert process.stderr is not None  # noqa: S101 - it was asked for
-    async for block in process.stderr:
-        said = (said + block)[-_SAID_AT_MOST:]
-    return said
+async def _listen(process: Process, said: bytearray) -> None:
+    if process.stderr is not None:
+        async for block in process.stderr:
+            said += block
+            del said[:-_SAID_AT_MOST]
 
 
-async def _end(process: Process) -> None:
-    """Whatever is left of its group: git's helpers outlive it when it is killed."""
+def _kill_group(process: Process) -> None:
+    """Git's helpers outlive it when it is killed."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    await process.aclose()
 
 
 def _told(said: bytes, source: Source) -> str:

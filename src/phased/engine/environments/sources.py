@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from phased.contract.environment_initializer import (
     EnvironmentInitializer,
     GitInitializer,
+)
+from phased.contract.environment_initializer import (
     GitInitializerCloneTargetMode as Mode,
 )
 from phased.errors import InvalidArgument
@@ -35,7 +37,7 @@ class Source:
     """One repository, and what of it is checked out where."""
 
     address: str
-    """As git gets it; it may hold credentials."""
+    """As git gets it."""
     branch: str = ""
     """A branch or tag of the repository; "": its own choice."""
     commit: str = ""
@@ -117,12 +119,24 @@ def _checked_address(address: str) -> str:
     )
     if not allowed or "::" in address.split("/", 1)[0]:
         raise InvalidArgument(
-            f"cannot clone {without_credentials(address)[:200]!r}: give an absolute path, user@host:path, or an "
-            f"address of {', '.join(PROTOCOLS)}"
+            f"cannot clone {without_credentials(address)[:200]!r}: give an absolute path, user@host:path, "
+            f"or an address of {', '.join(PROTOCOLS)}"
         )
-    if scheme is not None and (urlsplit(address).hostname or "").startswith("-"):
-        raise InvalidArgument("cannot clone: the address's host begins with a hyphen")
+    if scheme is not None:
+        _check_host(address)
     return address
+
+
+def _check_host(address: str) -> None:
+    """An address is kept, and is an argument of git: what it holds is no secret any more."""
+    parts = urlsplit(address)
+    if (parts.hostname or "").startswith("-"):
+        raise InvalidArgument("cannot clone: the address's host begins with a hyphen")
+    if parts.password is not None or (parts.username is not None and parts.scheme in {"http", "https"}):
+        raise InvalidArgument(
+            f"cannot clone {without_credentials(address)}: the address holds credentials, which would be "
+            "kept in clear; use a credential helper of git, or ssh"
+        )
 
 
 def _checked(pattern: re.Pattern[str], text: str, what: str) -> str:

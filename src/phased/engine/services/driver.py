@@ -13,18 +13,21 @@ from itertools import count
 
 import anyio
 
+from phased.contract.service import ServicePhase
 from phased.core import service_events as e
 from phased.core import service_instructions as i
 from phased.core.events import Instant
 from phased.engine.services.feed import ServiceFeed
 from phased.engine.services.live import LiveService
 from phased.engine.services.performer import Arrival, ServicePerformer
-from phased.errors import IllegalTransition, StoreError
+from phased.errors import IllegalTransition, StaleVersion, StoreError
 from phased.observability import logger
 from phased.ports import Clock, Store
 
 _REPEAT_SAVE = 1.0
 """Seconds between two tries to save what a full disk refused."""
+_LOOK_AT_CLOCK = 5.0
+"""While reminders wait, the boot clock is looked at this often (seconds): timers stand still in suspend."""
 
 
 class ServiceDriver:
@@ -91,10 +94,10 @@ class ServiceDriver:
             self._inbox.append((live, event))
 
     def _wait_at_most(self) -> float | None:
-        wait = self._reminders[0][0] - self._clock.boot() if self._reminders else None
+        waits = [self._reminders[0][0] - self._clock.boot(), _LOOK_AT_CLOCK] if self._reminders else []
         if self._unsaved:
-            return _REPEAT_SAVE if wait is None else min(wait, _REPEAT_SAVE)
-        return wait
+            waits.append(_REPEAT_SAVE)
+        return min(waits, default=None)
 
     async def _bunch(self) -> None:
         now = self.now()
@@ -118,7 +121,8 @@ class ServiceDriver:
         self.post(await self._performer.start() if saved else self._performer.refuse(reason))
         if saved:
             await self._performer.forget()
-            for live in touched:
+        for live in touched:
+            if saved or live.phase is ServicePhase.FAILED:
                 live.tell()
         for done in waiting:
             done.set()
@@ -139,6 +143,8 @@ class ServiceDriver:
         records = [live.next_record(now.wall, self._boot_id, live.machine.change(now)) for live in changed]
         try:
             await self._store.save_services(records, durable=defined)
+        except StaleVersion as error:
+            return await self._give_up(error, changed, now)
         except StoreError as error:
             if self.store_error is None:
                 self._log.error("status_not_saved", reason=str(error))
@@ -149,6 +155,14 @@ class ServiceDriver:
             live.record = record
         self._feed.publish(records)
         return True
+
+    async def _give_up(self, error: StaleVersion, changed: Sequence[LiveService], now: Instant) -> bool:
+        """Somebody else has changed one of them, or it was removed: that one is left, the others go on."""
+        self._log.error("status_stale", service_id=error.execution_id, reason=str(error))
+        for live in [live for live in changed if live.id == error.execution_id]:
+            live.take_as_saved()
+            self._unsaved.pop(live, None)
+        return await self._save([live for live in changed if live.id != error.execution_id], now)
 
     def _perform(self, live: LiveService, instruction: i.ServiceInstruction) -> None:
         match instruction:

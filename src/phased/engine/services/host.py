@@ -31,7 +31,7 @@ from phased.engine.services.performer import ServicePerformer
 from phased.engine.services.recovery import take_over
 from phased.errors import NotFound, StoreError, Unsupported
 from phased.observability import logger
-from phased.ports import Clock, Runner, RunReport, ServiceRecord, Store
+from phased.ports import Clock, Runner, RunReport, ServiceRecord, StepAccess, Store
 
 if TYPE_CHECKING:
     from phased.engine.engine import Origin
@@ -58,6 +58,7 @@ class ServiceHost:
         self._tasks = tasks
         self._services: dict[str, LiveService] = {}
         self._log = logger("phased.engine.services")
+        self._owning: set[str] = set()
         self.feed = ServiceFeed()
         self._performer = ServicePerformer(runner, log_path, tasks, clock, limits.kill_timeout)
         self._driver = ServiceDriver(store, self.feed, self._performer, clock)
@@ -79,9 +80,10 @@ class ServiceHost:
         self._post_steps = post_steps
         self._tasks.start_soon(self._driver.run)
 
-    def use_variables(self, variables_of: Callable[[str], Mapping[str, str]]) -> None:
-        """Every command of an environment's services gets these, by the environment's id."""
+    def use_variables(self, variables_of: Callable[[str], Mapping[str, str]], access: StepAccess) -> None:
+        """Every command of an environment's services gets these, by the environment's id, and secrets."""
         self._performer.variables_of = variables_of
+        self._performer.access = access
 
     def report(self, reports: Sequence[RunReport]) -> None:
         """Reports of runs; those that are of no service are left aside."""
@@ -238,12 +240,17 @@ class ServiceHost:
         origin = _origin_of(live)
         services = await self.define(live.catalog, references, live.record.workspace, origin)
         for service in services:
-            service.owner = service.owner or (live.owner if service.progress.state in RESTING else None)
+            if service.progress.state in RESTING:
+                service.owner = service.owner or live.owner
             service.users |= live.users
             self.start(service, f"service {live.reference}, which needs it")
         return services
 
     # ---- for steps of executions -----------------------------------------------------------------
+
+    def own(self, firing: str) -> None:
+        """The services that are started for this firing are to end with it: `release` ends them."""
+        self._owning.add(firing)
 
     def need(self, execution: LiveExecution, step_id: str, given: Mapping[str, str]) -> None:
         """A plan's step needs its service: it succeeds as soon as that is RUNNING, at once if it is.
@@ -252,9 +259,10 @@ class ServiceHost:
         """
         live = self.get(execution.steps[step_id].service_id or "")
         firing = execution.firing.id
-        if live.progress.state in RESTING and live.owner is None:
-            live.owner = firing
-        live.users.add(firing)
+        if firing in self._owning:
+            if live.progress.state in RESTING or live.ended_by:
+                live.owner = firing
+            live.users.add(firing)
 
         def look(service: LiveService) -> bool:
             if execution.machine.steps[step_id].state in TERMINAL:
@@ -274,10 +282,11 @@ class ServiceHost:
         have ended.
         """
         over = set(firings)
+        self._owning -= over
         used = [live for live in self._services.values() if live.users & over]
         for live in used:
             live.users -= over
-        waiting = [live for live in used if live.owner is not None and not live.users]
+        waiting = [live for live in used if live.owner and not live.users]
         while waiting:
             needed = {need for live in waiting for need in _closure(live) if need != live.reference}
             free = [live for live in waiting if live.reference not in needed] or waiting
@@ -285,8 +294,10 @@ class ServiceHost:
                 live.ended_by |= over
                 self.stop(live, by)
             for live in free:
-                await self.until_rest(live)
-                live.owner, live.ended_by = None, set()
+                await self._wait(live, _is_over)
+                live.ended_by -= over
+                if live.owner in over:
+                    live.owner = ""
             waiting = [live for live in waiting if live not in free]
 
     def hurry(self, firings: Iterable[str], by: str) -> None:
@@ -294,7 +305,7 @@ class ServiceHost:
         over = set(firings)
         for live in self._services.values():
             theirs = live.owner in over and live.users <= over
-            if (theirs or live.ended_by & over) and live.progress.state not in RESTING:
+            if (theirs or live.ended_by & over) and not _is_over(live):
                 self.kill(live, by)
 
     # ---- taking over -----------------------------------------------------------------------------
@@ -302,6 +313,7 @@ class ServiceHost:
     async def restore(self, catalogs: Mapping[str, Catalog] | None = None) -> list[LiveService]:
         """Take over what an earlier engine left: each service as it was, with what happened meanwhile.
 
+        Those that were started for a run in the foreground are stopped: that run is over.
         `catalogs`: what environments define, by their ids. Raises StoreError.
         """
         records = await self._store.list_services()
@@ -312,7 +324,15 @@ class ServiceHost:
         self._driver.post(await take_over(lives, self._runner, self._performer, self._clock.boot_id()))
         for live in lives:
             self._driver.resume(live)
+            if live.owner and live.progress.state not in RESTING:
+                self.stop(live, "the run that it was started for was lost")
+            live.owner = ""
         return lives
+
+
+def _is_over(live: LiveService) -> bool:
+    """Nothing of it is under way, or it goes on for somebody who came while it was ending."""
+    return live.progress.state in RESTING or bool(live.ended_by and live.users)
 
 
 def _step_ended(

@@ -39,14 +39,15 @@ class LiveService:
     waiters: list[Waiter] = field(default_factory=list)
     users: set[str] = field(default_factory=set)
     """Firings that needed it and may still do."""
-    owner: str | None = None
-    """The firing that it was started for: once nobody uses it any more, it ends with its last user."""
+    owner: str = ""
+    """The firing that it was started for, and that ends it once nobody else uses it; "" if none."""
     ended_by: set[str] = field(default_factory=set)
     """The firings that are ending it now."""
 
     def __post_init__(self) -> None:
         """The definitions as they are saved."""
         self.definition, self.running = self.record.definition, self.record.running
+        self.owner = self.record.owner
 
     @property
     def id(self) -> str:
@@ -85,8 +86,14 @@ class LiveService:
         given = self.given.get(now.session, self.record.given if now.session == before.session else {})
         return replace(
             self.record, definition=self.definition, running=self.running, boot_id=boot_id, given=given,
-            spec_version=version, status=replace(change, expected_version=self.record.status.version),
+            owner=self.owner, spec_version=version,
+            status=replace(change, expected_version=self.record.status.version),
         )  # fmt: skip
+
+    def take_as_saved(self) -> None:
+        """Nobody will save this status any more."""
+        status = replace(self.record.status, progress=self.progress)
+        self.record = replace(self.record, definition=self.definition, status=status)
 
     def tell(self) -> None:
         """Tell everybody who waits; those who have seen enough are told no more."""

@@ -17,16 +17,19 @@ from uuid import UUID, uuid5
 import anyio
 from anyio.abc import TaskGroup
 
+from phased.contract.definitions import EnvironmentEntry
 from phased.core import service_events as e
 from phased.core import service_instructions as i
 from phased.core.specs import secret_id
 from phased.engine.ending import Ending, Left, Look
 from phased.engine.outputs import OUTPUT_SUFFIX, outputs_of
 from phased.engine.services.live import LiveService
-from phased.errors import RunnerError
+from phased.engine.surroundings import cause_of_missing
+from phased.errors import PhasedError, RunnerError
 from phased.observability import logger
 from phased.ports import (
     Clock,
+    NoAccess,
     RunExited,
     RunLost,
     Runner,
@@ -35,6 +38,7 @@ from phased.ports import (
     RunReport,
     RunRequest,
     RunStarted,
+    StepAccess,
 )
 
 Arrival = tuple[LiveService, e.ServiceEvent | None]
@@ -92,6 +96,7 @@ class ServicePerformer:
         self.ask_for_needs: Callable[[LiveService, str], None] = lambda _live, _session: None
         self.release_needs: Callable[[LiveService, str], None] = lambda _live, _session: None
         self.remove: Callable[[LiveService], None] = lambda _: None
+        self.access: StepAccess = NoAccess()
         self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
         """The variables of an environment, by its id."""
 
@@ -99,8 +104,11 @@ class ServicePerformer:
 
     def prepare(self, live: LiveService, instruction: i.RunInstruction) -> list[Arrival]:
         """Make ready to start a command, whose intent is saved; what is known at once: that it cannot."""
-        missing = _missing_secret(live)
         kind = _kind(instruction)
+        try:
+            missing = _missing_secret(live, self.access)
+        except PhasedError as error:
+            missing = str(error)
         if missing:
             return [(live, _refused(instruction.run_id, kind, missing))]
         try:
@@ -108,6 +116,8 @@ class ServicePerformer:
         except OSError as error:
             reason = f"cannot make the folder of its log: {error.strerror}"
             return [(live, _refused(instruction.run_id, kind, reason))]
+        except PhasedError as error:
+            return [(live, _refused(instruction.run_id, kind, str(error)))]
         self._runs[instruction.run_id] = _ServiceRun(live, kind)
         self._requests.append(request)
         return []
@@ -119,7 +129,7 @@ class ServicePerformer:
         os.makedirs(log.parent, mode=0o700, exist_ok=True)
         command = {"start": live.running.start, "ready": live.running.ready, "stop": live.running.stop}[kind]
         given = self.variables_of(live.record.environment_id)
-        variables = {**given, **_variables(live, f"{own}{OUTPUT_SUFFIX}")}
+        variables = {**given, **_variables(live, f"{own}{OUTPUT_SUFFIX}", self.access)}
         return RunRequest(
             run_id, command, variables, live.record.workspace, str(log), lasting=kind == "start"
         )
@@ -320,22 +330,36 @@ def _kind(instruction: i.RunInstruction) -> Kind:
     assert_never(instruction)
 
 
-def _variables(live: LiveService, output: str) -> dict[str, str]:
-    """What its commands have beside the base environment; later entries win."""
+def _variables(live: LiveService, output: str, access: StepAccess) -> dict[str, str]:
+    """What its commands have beside the environment's variables; later entries win. Raises PhasedError."""
     record = live.record
-    found = {entry.name: entry.value for entry in live.running.env if entry.value is not None}
+    environment = record.environment_id
+    found = dict(access.mounted(environment))
+    for entry in live.running.env:
+        wanted = _secret_of(entry, environment)
+        value = access.secret(environment, wanted) if wanted else entry.value
+        if value is not None:
+            found[entry.name] = value
     found.update(record.given)
     found["PHASED_ENVIRONMENT_ID"] = found["GITPOD_ENVIRONMENT_ID"] = record.environment_id
     found["PHASED_SERVICE"] = record.reference
     found["PHASED_SERVICE_ID"] = record.id
     found["PHASED_SESSION"] = live.progress.session
     found["PHASED_OUTPUT"] = output
+    found.update(access.way_back(environment, record.id))
     return found
 
 
-def _missing_secret(live: LiveService) -> str | None:
-    """The cause to fail with where it mounts a secret; there is no store of secrets yet."""
-    names = [entry.secret for entry in live.running.env if entry.secret is not None]
-    if not names:
-        return None
-    return f"the secret {names[0]} ({secret_id(live.record.environment_id, names[0])}) is missing"
+def _missing_secret(live: LiveService, access: StepAccess) -> str | None:
+    """The cause to fail with where it names a secret that is missing. Raises PhasedError."""
+    environment = live.record.environment_id
+    for entry in live.running.env:
+        wanted = _secret_of(entry, environment)
+        if wanted and access.secret(environment, wanted) is None:
+            return cause_of_missing(wanted, entry.secret or "")
+    return None
+
+
+def _secret_of(entry: EnvironmentEntry, environment: str) -> str | None:
+    """The id of the secret that a variable holds; None where it is a literal."""
+    return entry.secret_id or (secret_id(environment, entry.secret) if entry.secret else None)

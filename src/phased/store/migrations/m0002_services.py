@@ -24,7 +24,8 @@ STATEMENTS: Final = (
         spec_version INTEGER NOT NULL,
         version INTEGER NOT NULL,
         progress TEXT NOT NULL,
-        given TEXT NOT NULL
+        given TEXT NOT NULL,
+        owner TEXT NOT NULL
     )
     """,
     "CREATE UNIQUE INDEX services_by_reference ON services (environment_id, reference)",

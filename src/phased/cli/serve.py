@@ -1,0 +1,46 @@
+"""`phased serve`: the daemon, in the foreground.
+
+Knows options. The daemon itself is `phased.serving`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from phased.cli.options import Common, common_options
+
+
+@click.command("serve", short_help="Run the daemon, in the foreground.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Listen on TCP too; a token is needed there. Port 0 takes a free one.",
+)
+@common_options
+def serve(common: Common, listen: str | None) -> int:
+    """Run the daemon for a workspace and whatever other environments it is asked for.
+
+    It answers on its socket, which only you may use, and says READY on standard error once it does.
+    Ctrl-C or SIGTERM ends it: running work is stopped, or goes on, as the setting daemon.on_stop says; a
+    second one kills.
+
+    Examples:
+      phased serve
+      phased serve -C ~/project --listen 127.0.0.1:7000
+      phased serve --state-dir /var/lib/phased --socket /run/phased/phased.sock
+    """
+    import anyio  # noqa: PLC0415 - heavy, and `--help` should not pay for it
+
+    from phased import serving  # noqa: PLC0415 - the same
+
+    flags: dict[str, tuple[Any, str]] = {}
+    if listen is not None:
+        flags["listen.address"] = (listen, "--listen")
+    anyio.run(serving.serve, common.settings_with(flags), common.workspace, _say)
+    return 0
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

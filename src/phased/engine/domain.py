@@ -1,0 +1,75 @@
+"""A daemon's domain as one: environments, what they define, executions, and the feeds that tell of them.
+
+Knows the parts by their constructors. Must not know SQLite, processes, files or messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+
+from phased.engine.bulletin import Bulletin, ExecutionListener, ServiceListener
+from phased.engine.changes import ChangeFeed
+from phased.engine.definitions.automations import Automations
+from phased.engine.engine import Engine
+from phased.engine.environments.classes import EnvironmentClasses
+from phased.engine.environments.environments import Environments
+from phased.engine.environments.ground import Ground
+from phased.engine.executions import Executions
+from phased.engine.stream import StatusStream
+from phased.ports import Clock, DefinitionStore, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Everything that a daemon's handlers ask."""
+
+    engine: Engine
+    environments: Environments
+    automations: Automations
+    executions: Executions
+    changes: ChangeFeed
+    """Which resources changed: for WatchEvents."""
+    stream: StatusStream
+    """What changed in every status: for the native stream."""
+    bulletin: Bulletin
+    """Where what is no status is told: secrets, runners."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Both halves of what is remembered; one file has them."""
+
+    progress: Store
+    definitions: DefinitionStore
+
+
+@asynccontextmanager
+async def open_domain(
+    engine: Engine, stores: Stores, clock: Clock, classes: EnvironmentClasses, ground: Ground
+) -> AsyncIterator[Domain]:
+    """The domain of a daemon over an engine that is entered; leaving ends no step.
+
+    Environments are loaded and services taken over when this returns; `environments.resume` sends the
+    workers of environments on, once `on_start` is set. Raises StoreError.
+    """
+    changes, stream = ChangeFeed(), StatusStream(clock.wall())
+    bulletin = Bulletin(changes, stream)
+    environments = Environments(stores.definitions, engine, classes, ground, clock, bulletin)
+    automations = Automations(stores.definitions, engine.services, clock, bulletin, environments.workspace_of)
+    async with anyio.create_task_group() as tasks:
+        executions = Executions(stores.progress, stores.definitions, engine, automations, environments, tasks)
+        environments.connect(automations, tasks)
+        await environments.load()
+        services = await stores.progress.list_services()
+        listener = ServiceListener(bulletin)
+        for record in services:
+            listener.know(record)
+        engine.feed.attach(ExecutionListener(bulletin, engine.live))
+        engine.services.feed.attach(listener)
+        await engine.services.restore(await automations.load(services))
+        yield Domain(engine, environments, automations, executions, changes, stream, bulletin)
+        tasks.cancel_scope.cancel()

@@ -1,0 +1,303 @@
+"""The composition of the daemon that serves: every part over one state directory, and the sockets before it.
+
+Knows every part by its constructor. Must not decide anything else. `phased serve` is the one caller; it
+imports this when it is called, as nothing else of the program needs a server.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import anyio
+
+from phased import __version__, loader
+from phased.access.callers import Access
+from phased.access.identity import Installation
+from phased.access.key import Key
+from phased.access.people import read_people, read_tier
+from phased.access.steps import StepSecrets
+from phased.access.tokens import Tokens
+from phased.access.vault import Vault
+from phased.api.answering import Answering
+from phased.api.application import Application
+from phased.api.farewell import Farewell, Say
+from phased.api.house import Facts, House
+from phased.api.listeners import bind_tcp, bind_unix
+from phased.api.plain import plain_application
+from phased.api.routes import KNOWN_ROLES, ROUTES
+from phased.api.server import Server
+from phased.core.phases import State
+from phased.daemon import installation_id, limits_of, origin, state_directory
+from phased.engine.clock import SystemClock
+from phased.engine.domain import Domain, Stores, open_domain
+from phased.engine.engine import Engine
+from phased.engine.environments.classes import EnvironmentClasses, only_local
+from phased.engine.environments.ground import Ground
+from phased.engine.recovery import recover
+from phased.errors import FileUnreadable, NotFound
+from phased.metrics import Metrics, Readings, TimedRunner, TimedStore
+from phased.observability import Level, configure, logger
+from phased.runners.process import ProcessRunner
+from phased.settings import base_environment, credentials_directory, service_notices
+from phased.store.sqlite import SqliteStore
+from phased.systemd import ServiceManager
+
+if TYPE_CHECKING:
+    from phased.contract.definitions import Definitions
+    from phased.core.environment import EnvironmentRecord
+    from phased.ports import Runner, Store
+    from phased.settings import Settings
+    from phased.store.state_directory import Hold, StateDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A daemon's parts, working; nobody can reach it yet."""
+
+    house: House
+    hold: Hold
+    environment: EnvironmentRecord
+    """The one that it was started for."""
+    clock: SystemClock
+
+
+async def serve(settings: Settings, workspace: Path, say: Say) -> None:
+    """Be the daemon of a state directory until SIGTERM, SIGINT or SIGHUP.
+
+    `say` tells a person; the line `READY` comes when the first request would be answered. Raises
+    StateDirectoryHeld where another process works there, SettingsError, FileUnreadable, StoreError,
+    RunnerError.
+    """
+    notices, watchdog = service_notices()
+    manager = ServiceManager(notices)
+    async with AsyncExitStack() as stack:
+        stops = stack.enter_context(anyio.open_signal_receiver(*_heeded()))
+        opened = await stack.enter_async_context(open_house(settings, workspace))
+        server = await stack.enter_async_context(_listening(settings, opened, say))
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        if watchdog is not None:
+            tasks.start_soon(_keep_alive, manager, watchdog)
+        manager.ready(f"serving {workspace}")
+        say("READY")
+        number = await anext(aiter(stops))
+        await _end(settings, opened, server, _Ending(manager, say, stops, signal.Signals(number).name))
+        tasks.cancel_scope.cancel()
+
+
+# ---- the parts --------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opened]:
+    """All parts over the state on disk; leaving it ends no step. Raises as `serve`."""
+    configure(cast("Level", settings.log.level), "json" if settings.log.format == "json" else "text")
+    clock, metrics = SystemClock(), Metrics()
+    state = state_directory(settings)
+    state.create()
+    async with AsyncExitStack() as stack:
+        hold = stack.enter_context(state.hold())
+        store = SqliteStore.open(state.database, synchronous=_synchronous(settings))
+        stack.push_async_callback(store.close)
+        installation = Installation(installation_id(state), read_tier(settings.organization.tier))
+        access, vault, tokens = await _open_access(settings, state, store, installation, clock)
+        runner = await stack.enter_async_context(
+            ProcessRunner(state.path, base_environment(), settings.run.shell or None, clock)
+        )
+        limits = limits_of(settings)
+        await recover(store, runner, clock, limits.stop_timeout, limits.kill_timeout)
+        timed_store = cast("Store", TimedStore(store, metrics, clock))
+        timed_runner = cast("Runner", TimedRunner(runner, metrics, clock))
+        engine = Engine(timed_store, timed_runner, clock, workspace, state.log_path, limits)
+        engine.access = StepSecrets(vault, access, str(settings.socket_path))
+        await stack.enter_async_context(engine)
+        domain = await stack.enter_async_context(
+            open_domain(
+                engine,
+                Stores(timed_store, store.definitions),
+                clock,
+                classes_of(settings, installation),
+                Ground(state.path / "workspaces", state.execution_path, read_automations, base_environment()),
+            )
+        )
+        _introduce(domain, access, vault)
+        user = origin("manual", installation.id)
+        environment = await domain.environments.adopt(workspace, user)
+        domain.environments.resume()
+        house = House(
+            engine, domain.automations, domain.environments, domain.executions, domain.changes, domain.stream,
+            access, tokens, vault, installation, metrics, _facts(settings, state, clock), state.log_path,
+            KNOWN_ROLES,
+        )  # fmt: skip
+        yield Opened(house, hold, environment, clock)
+
+
+async def _open_access(
+    settings: Settings,
+    state: StateDirectory,
+    store: SqliteStore,
+    installation: Installation,
+    clock: SystemClock,
+) -> tuple[Access, Vault, Tokens]:
+    key = Key(state.path, credentials_directory())
+    vault = await Vault.open(store.access, key, clock, installation.organization_id)
+    tokens = await Tokens.open(store.access, clock)
+    people = read_people(installation, settings.access.users, settings.access.groups)
+    return Access(people, tokens, key, clock), vault, tokens
+
+
+def _introduce(domain: Domain, access: Access, vault: Vault) -> None:
+    """Who creates an environment owns it: what both ask the environments."""
+
+    def owner_of(environment_id: str) -> str | None:
+        try:
+            return domain.environments.record(environment_id).creator_id
+        except NotFound:
+            return None
+
+    access.owner_of = vault.owner_of = owner_of
+
+
+def classes_of(settings: Settings, installation: Installation) -> EnvironmentClasses:
+    """What environments can be made of."""
+    return only_local(installation.runner_id, installation.class_id("local"))
+
+
+def read_automations(workspace: Path, path: str) -> tuple[str, Definitions] | None:
+    """The automations file of a workspace, by `path` or by convention; None where there is none.
+
+    Raises InvalidFile, FileUnreadable.
+    """
+    if path:
+        file = (workspace / path).resolve()
+        if not file.is_relative_to(workspace.resolve()):
+            raise FileUnreadable(f"cannot read the automations file {path}: it is not in the workspace")
+    else:
+        try:
+            file = loader.find(workspace)
+        except FileUnreadable:
+            return None
+    return os.path.relpath(file, workspace.resolve()), loader.definitions(loader.read(file, lenient=True))
+
+
+def _facts(settings: Settings, state: StateDirectory, clock: SystemClock) -> Facts:
+    created = datetime.fromtimestamp((state.path / "installation").stat().st_mtime, UTC)
+    started = datetime.fromtimestamp(clock.wall() / 1_000_000, UTC)
+    return Facts(
+        __version__, os.getpid(), os.getuid(), socket.gethostname(), settings.organization.region,
+        str(state.path), created, started,
+    )  # fmt: skip
+
+
+def _synchronous(settings: Settings) -> Literal["normal", "full"]:
+    return "full" if settings.store.synchronous == "full" else "normal"
+
+
+# ---- the sockets ------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _listening(settings: Settings, opened: Opened, say: Say) -> AsyncIterator[Server]:
+    """Requests are answered within."""
+    house = opened.house
+    path = settings.socket_path
+    async with AsyncExitStack() as stack:
+        bound = [bind_unix(path)]
+        stack.callback(_remove, path)
+        if settings.listen.address:
+            bound.append(bind_tcp(settings))
+        house.listeners = tuple(one.listener for one in bound)
+        answering = await stack.enter_async_context(Answering(house.draining))
+        application = Application(
+            house, house.access, answering, ROUTES, plain_application(lambda: _unready(house))
+        )
+        server = Server(application, bound)
+        house.metrics.read_from(lambda: _readings(house, server))
+        await stack.enter_async_context(server)
+        opened.hold.name_socket(str(path))
+        for one in bound[1:]:
+            say(f"listening on {one.listener.origin}")
+        yield server
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _unready(house: House) -> str | None:
+    if house.draining.is_set():
+        return "ending"
+    return house.trouble()
+
+
+def _readings(house: House, server: Server) -> Readings:
+    """What gauges say at this moment."""
+    executions: dict[str, int] = {}
+    running = waiting = 0
+    for live in house.engine.lives:
+        phase = live.machine.phase.name
+        executions[phase] = executions.get(phase, 0) + 1
+        running += sum(not run.ended for run in live.runs.values())
+        waiting += sum(step.state is State.WAITING for step in live.machine.steps.values())
+    services: dict[str, int] = {}
+    for service in house.automations.services():
+        services[service.phase.name] = services.get(service.phase.name, 0) + 1
+    return Readings(executions, running, waiting, services, house.open_streams, server.connections)
+
+
+# ---- the end ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """Who wants it, and who is told."""
+
+    manager: ServiceManager
+    say: Say
+    stops: AsyncIterator[signal.Signals]
+    by: str
+
+
+async def _end(settings: Settings, opened: Opened, server: Server, ending: _Ending) -> None:
+    """Refuse new work, stop or leave what runs, let answers end."""
+    daemon, house = settings.daemon, opened.house
+    ending.manager.stopping(f"ending ({ending.by})")
+    logger("phased.daemon").info("ending", by=ending.by, on_stop=daemon.on_stop)
+    house.drain()
+    if daemon.on_stop == "stop":
+        farewell = Farewell(house.engine, opened.clock, daemon.stop_timeout, ending.say)
+        ending.manager.patience(daemon.stop_timeout + daemon.drain_timeout + 10)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_kill_on_more, ending, farewell)
+            await farewell.stop_all()
+            tasks.cancel_scope.cancel()
+    with anyio.move_on_after(daemon.drain_timeout):
+        await server.finish()
+
+
+async def _kill_on_more(ending: _Ending, farewell: Farewell) -> None:
+    """Who asks again does not want to wait."""
+    async for _ in ending.stops:
+        ending.say("killing what still runs")
+        farewell.kill_all()
+
+
+async def _keep_alive(manager: ServiceManager, patience: float) -> None:
+    """Signs of life for the watchdog, three in its time; never more than one a second."""
+    while True:
+        manager.alive()
+        await anyio.sleep(max(patience / 3, 1.0))
+
+
+def _heeded() -> list[signal.Signals]:
+    """The signals that ask to end, but for those that whoever started this process had it ignore (nohup)."""
+    asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    return [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]

@@ -1,0 +1,37 @@
+"""Settings: which there are, and what they are set to. Standard library only.
+
+`sections` holds them all and is where one is added; `values` says what a setting is; `reading` reads the
+sources; `places` knows the environment and where things lie. The one part that reads `os.environ`.
+"""
+
+from phased.settings.asking import ClientEnvironment, client_environment
+from phased.settings.places import (
+    base_environment,
+    credentials_directory,
+    default_socket,
+    default_state_directory,
+    service_notices,
+    wants_no_color,
+)
+from phased.settings.reading import SYSTEM_FILE, load
+from phased.settings.sections import Settings, all_settings, sections
+from phased.settings.values import Setting, duration, setting
+
+__all__ = [
+    "SYSTEM_FILE",
+    "ClientEnvironment",
+    "Setting",
+    "Settings",
+    "all_settings",
+    "base_environment",
+    "client_environment",
+    "credentials_directory",
+    "default_socket",
+    "default_state_directory",
+    "duration",
+    "load",
+    "sections",
+    "service_notices",
+    "setting",
+    "wants_no_color",
+]

@@ -1,0 +1,42 @@
+"""A supervisor that kills itself before its Nth action: `dying.py SOURCE N DIRECTORY`. Run as a plain file.
+
+Only the first generation dies: its successors have the same command and must live.
+"""
+
+import os
+import signal
+import sys
+
+sys.path.insert(0, sys.argv[1])
+
+from phased.supervisor.actions import Actions
+from phased.supervisor.loop import main
+
+
+class DyingActions(Actions):
+    """Counts what is done to the outside."""
+
+    left = int(sys.argv[2])
+
+    def _count(self):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _counted(name):
+    method = getattr(Actions, name)
+
+    def act(self, *arguments):
+        self._count()
+        return method(self, *arguments)
+
+    return act
+
+
+for _name in ("open_log", "append", "spawn", "reap", "splice", "send"):
+    setattr(DyingActions, _name, _counted(_name))
+
+if __name__ == "__main__":
+    directory = sys.argv[3]
+    main(directory, DyingActions() if directory.endswith("/1") else Actions())
