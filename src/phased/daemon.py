@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID, uuid4, uuid5
 
 from phased.engine.clock import SystemClock
-from phased.errors import FileUnreadable, StateDirectoryHeld
+from phased.errors import FileUnreadable, StateDirectoryHeld, Unavailable
 from phased.observability import Level, configure
 
 if TYPE_CHECKING:
+    from anyio import Event
+
     from phased.core.specs import Catalog
     from phased.engine.engine import Engine, Limits, Origin
     from phased.foreground.holder import Guests
@@ -219,14 +221,32 @@ async def _joined(settings: Settings, order: Order, held: StateDirectoryHeld) ->
     holder = state.holder()
     if holder is None or holder.socket is None:
         raise NobodyThere(str(held))
+    socket = state.path / _GUESTS_SOCKET  # a daemon names another one, and listens here too
     catalog = order.catalog
     definitions = Definitions(tasks=tuple(catalog.tasks.values()), services=tuple(catalog.services.values()))
     request = Request(
         str(order.workspace), catalog.environment, definitions, order.references,
         order.started_by, order.max_parallel, order.keep,
     )  # fmt: skip
-    async with join(Path(holder.socket), request) as work:
+    async with join(socket, request) as work:
         yield Foreground(work, state.log_path, [], None, holder.pid)
+
+
+@asynccontextmanager
+async def taking_guests(settings: Settings, engine: Engine, draining: Event) -> AsyncIterator[None]:
+    """Foreground runs on the state directory of a daemon are carried out by its engine, until it drains."""
+    from phased.foreground.holder import receive_guests  # noqa: PLC0415 - see the module's opening
+
+    state = state_directory(settings)
+
+    async def accept(request: Request) -> Work:
+        if draining.is_set():
+            raise Unavailable("cannot run this now: the daemon of this state directory is ending")
+        order = _order(request)
+        return await _fire(engine, order, origin(order.started_by, installation_id(state)), settings)
+
+    async with receive_guests(state.path / _GUESTS_SOCKET, accept):
+        yield
 
 
 def _order(request: Request) -> Order:

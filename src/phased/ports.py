@@ -320,8 +320,8 @@ class StepAccess(Protocol):
     def secret(self, environment_id: str, secret_id: str, started_by: str = "") -> str | None:
         """The value of a secret that a step names, None where it is missing."""
 
-    def way_back(self, environment_id: str, execution_id: str, started_by: str = "") -> Mapping[str, str]:
-        """The variables by which a step (or a service, by its id) reaches the daemon; they outrank all."""
+    def way_back(self, environment_id: str, started_by: str = "") -> Mapping[str, str]:
+        """The variables by which a step or service reaches the daemon again; they outrank all."""
 
 
 class NoAccess:
@@ -335,7 +335,7 @@ class NoAccess:
         """Every one is missing."""
         return None
 
-    def way_back(self, environment_id: str, execution_id: str, started_by: str = "") -> Mapping[str, str]:  # noqa: ARG002 - as above
+    def way_back(self, environment_id: str, started_by: str = "") -> Mapping[str, str]:  # noqa: ARG002 - as above
         """None."""
         return {}
 

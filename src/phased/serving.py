@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from phased import __version__, loader
 from phased.access.callers import Access
 from phased.access.identity import Installation
 from phased.access.key import Key
+from phased.access.mounts import FileOwner
 from phased.access.people import read_people, read_tier
 from phased.access.steps import StepSecrets
 from phased.access.tokens import Tokens
@@ -34,18 +35,20 @@ from phased.api.listeners import bind_tcp, bind_unix
 from phased.api.plain import plain_application
 from phased.api.routes import KNOWN_ROLES, ROUTES
 from phased.api.server import Server
+from phased.core.classes import read_classes
 from phased.core.phases import State
-from phased.daemon import installation_id, limits_of, origin, state_directory
+from phased.daemon import installation_id, limits_of, origin, state_directory, taking_guests
 from phased.engine.clock import SystemClock
 from phased.engine.domain import Domain, Stores, open_domain
 from phased.engine.engine import Engine
-from phased.engine.environments.classes import EnvironmentClasses, only_local
+from phased.engine.environments.classes import EnvironmentClasses
 from phased.engine.environments.ground import Ground
 from phased.engine.recovery import recover
 from phased.errors import FileUnreadable, NotFound
 from phased.metrics import Metrics, Readings, TimedRunner, TimedStore
 from phased.observability import Level, configure, logger
-from phased.runners.process import ProcessRunner
+from phased.runners.identity import environment_of_step, give_away, runs_as, user_of_steps
+from phased.runners.users import open_runner
 from phased.settings import base_environment, credentials_directory, service_notices
 from phased.store.sqlite import SqliteStore
 from phased.systemd import ServiceManager
@@ -82,6 +85,7 @@ async def serve(settings: Settings, workspace: Path, say: Say) -> None:
         stops = stack.enter_context(anyio.open_signal_receiver(*_heeded()))
         opened = await stack.enter_async_context(open_house(settings, workspace))
         server = await stack.enter_async_context(_listening(settings, opened, say))
+        await stack.enter_async_context(taking_guests(settings, opened.house.engine, opened.house.draining))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if watchdog is not None:
             tasks.start_soon(_keep_alive, manager, watchdog)
@@ -108,15 +112,16 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
         stack.push_async_callback(store.close)
         installation = Installation(installation_id(state), read_tier(settings.organization.tier))
         access, vault, tokens = await _open_access(settings, state, store, installation, clock)
+        users = StepUsers(workspace, user_of_steps(settings.run.user), access)
         runner = await stack.enter_async_context(
-            ProcessRunner(state.path, base_environment(), settings.run.shell or None, clock)
+            open_runner(state.path, base_environment(), settings.run, clock)
         )
         limits = limits_of(settings)
         await recover(store, runner, clock, limits.stop_timeout, limits.kill_timeout)
         timed_store = cast("Store", TimedStore(store, metrics, clock))
         timed_runner = cast("Runner", TimedRunner(runner, metrics, clock))
         engine = Engine(timed_store, timed_runner, clock, workspace, state.log_path, limits)
-        engine.access = StepSecrets(vault, access, str(settings.socket_path))
+        engine.access = StepSecrets(vault, access, str(settings.socket_path), users.owner_of_files)
         await stack.enter_async_context(engine)
         domain = await stack.enter_async_context(
             open_domain(
@@ -124,10 +129,20 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
                 Stores(timed_store, store.definitions),
                 clock,
                 classes_of(settings, installation),
-                Ground(state.path / "workspaces", state.execution_path, read_automations, base_environment()),
+                Ground(
+                    state.path / "workspaces",
+                    state.execution_path,
+                    read_automations,
+                    base_environment(),
+                    users.hand_over,
+                ),
             )
         )
         _introduce(domain, access, vault)
+        users.workspace_of = domain.environments.workspace_of
+        access.step_of = lambda pid: environment_of_step(
+            pid, lambda one: access.owner_of(one) is not None, runner.supervisors
+        )
         user = origin("manual", installation.id)
         environment = await domain.environments.adopt(workspace, user)
         domain.environments.resume()
@@ -137,6 +152,36 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
             KNOWN_ROLES,
         )  # fmt: skip
         yield Opened(house, hold, environment, clock)
+
+
+class StepUsers:
+    """As whom steps run, and so whose their files are, where root runs the daemon (rule 17)."""
+
+    def __init__(self, workspace: Path, named: int | None, access: Access) -> None:
+        """`named` is the setting run.user, `workspace` that of the daemon's own environment."""
+        self._workspace = workspace
+        self._named = named
+        self._access = access
+        self.workspace_of: Callable[[str], str] = lambda _: str(workspace)
+
+    def owner_of_files(self, environment_id: str) -> FileOwner | None:
+        """Whose the files of an environment's secrets are."""
+        who = runs_as(self.workspace_of(environment_id), self._named)
+        return None if who is None else FileOwner(who.uid, who.gid, who.groups)
+
+    def hand_over(self, creator_id: str, path: Path) -> None:
+        """A scratch workspace is its creator's; root's is the owner's of the daemon's own workspace."""
+        people = self._access.people
+        creator = next((uid for uid in people.roles if people.installation.user_id(uid) == creator_id), 0)
+        who = runs_as(str(self._workspace), self._named if self._named is not None else creator or None)
+        if who is not None:
+            give_away(path, who)
+
+    def own(self, socket_path: Path) -> None:
+        """Steps call the daemon back: its socket is their user's (root needs no right to use it)."""
+        who = runs_as(str(self._workspace), self._named)
+        if who is not None:
+            os.chown(socket_path, who.uid, who.gid)
 
 
 async def _open_access(
@@ -167,7 +212,11 @@ def _introduce(domain: Domain, access: Access, vault: Vault) -> None:
 
 def classes_of(settings: Settings, installation: Installation) -> EnvironmentClasses:
     """What environments can be made of."""
-    return only_local(installation.runner_id, installation.class_id("local"))
+    section = settings.environments
+    found, order = read_classes(
+        section.classes, section.preferred, installation.class_id, installation.runner_id
+    )
+    return EnvironmentClasses(found, installation.class_id("local"), order)
 
 
 def read_automations(workspace: Path, path: str) -> tuple[str, Definitions] | None:
@@ -211,6 +260,9 @@ async def _listening(settings: Settings, opened: Opened, say: Say) -> AsyncItera
     async with AsyncExitStack() as stack:
         bound = [bind_unix(path)]
         stack.callback(_remove, path)
+        StepUsers(Path(opened.environment.workspace), user_of_steps(settings.run.user), house.access).own(
+            path
+        )
         if settings.listen.address:
             bound.append(bind_tcp(settings))
         house.listeners = tuple(one.listener for one in bound)

@@ -20,8 +20,9 @@ from phased.contract.base import to_dict
 from phased.contract.organization import OrganizationRole, OrganizationTier
 from phased.contract.resource import ResourceRole as Role
 from phased.contract.user import UserStatus
-from phased.core.classes import Classes, gateways, read_classes
-from phased.errors import FailedPrecondition, NotFound, SettingsError
+from phased.core.classes import gateways, read_classes
+from phased.engine.environments.classes import EnvironmentClasses
+from phased.errors import FailedPrecondition, InvalidArgument, SettingsError
 from phased.settings import credentials_directory, load
 from tests.access.build import ALICE, INSTALLATION, own
 
@@ -135,15 +136,16 @@ def test_the_kernel_tells_who_is_at_the_other_end(folder: Path) -> None:
 # ---- environment classes -------------------------------------------------------------------------
 
 
-def classes(*tables: dict[str, Any], preferred: tuple[dict[str, Any], ...] = ()) -> Classes:
+def classes(*tables: dict[str, Any], preferred: tuple[dict[str, Any], ...] = ()) -> EnvironmentClasses:
     """As settings have them."""
-    return read_classes(tables, preferred, INSTALLATION.class_id, RUNNER)
+    found, order = read_classes(tables, preferred, INSTALLATION.class_id, RUNNER)
+    return EnvironmentClasses(found, INSTALLATION.class_id("local"), order)
 
 
 def test_there_is_always_local() -> None:
     """It is this daemon's, enabled, and what a new environment gets."""
     found = classes()
-    assert [to_dict(one) for one in found.all] == [
+    assert [to_dict(one) for one in found.classes] == [
         {
             "id": INSTALLATION.class_id("local"),
             "displayName": "This machine",
@@ -152,7 +154,7 @@ def test_there_is_always_local() -> None:
             "enabled": True,
         }
     ]
-    assert found.choose() == found.all[0]
+    assert found.choose("") == found.classes[0]
 
 
 def test_a_class_has_a_configuration_of_known_keys() -> None:
@@ -160,7 +162,7 @@ def test_a_class_has_a_configuration_of_known_keys() -> None:
     found = classes(
         {"name": "box", "configuration": {"image": "debian:12", "network": "none", "pullPolicy": "never"}}
     )
-    shown = to_dict(found.all[1])
+    shown = to_dict(found.classes[1])
     assert shown["configuration"] == [
         {"key": "image", "value": "debian:12"},
         {"key": "network", "value": "none"},
@@ -170,16 +172,16 @@ def test_a_class_has_a_configuration_of_known_keys() -> None:
 
 
 def test_a_disabled_class_is_listed_and_makes_nothing() -> None:
-    """`failed_precondition`; one that is unknown is not found."""
+    """`failed_precondition`; one that is unknown, `invalid_argument`."""
     found = classes({"name": "box", "enabled": False})
-    assert [one.enabled for one in found.all] == [True, False]
+    assert [one.enabled for one in found.classes] == [True, False]
     with pytest.raises(FailedPrecondition, match="disabled"):
         found.choose(INSTALLATION.class_id("box"))
-    with pytest.raises(NotFound, match="This machine"):
+    with pytest.raises(InvalidArgument):
         found.choose("nothing")
     nothing = classes({"name": "local", "enabled": False})
     with pytest.raises(FailedPrecondition, match="every class is disabled"):
-        nothing.choose()
+        nothing.choose("")
 
 
 def test_without_a_class_the_enabled_one_of_the_lowest_order_is_taken() -> None:
@@ -192,14 +194,14 @@ def test_without_a_class_the_enabled_one_of_the_lowest_order_is_taken() -> None:
         {"class": "off", "order": 1},
     )
     found = classes(*tables, preferred=order)
-    assert found.choose().id == INSTALLATION.class_id("crate")
-    assert [to_dict(one) for one in found.preferences] == [
+    assert found.choose("").id == INSTALLATION.class_id("crate")
+    assert [to_dict(one) for one in found.preference] == [
         {"environmentClassId": INSTALLATION.class_id("off"), "order": 1},
         {"environmentClassId": INSTALLATION.class_id("crate"), "order": 2},
         {"environmentClassId": INSTALLATION.class_id("box"), "order": 2},
         {"localRunner": True, "order": 3},
     ]
-    assert classes(*tables, preferred=order[:1]).choose().id == INSTALLATION.class_id("local")
+    assert classes(*tables, preferred=order[:1]).choose("").id == INSTALLATION.class_id("local")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +252,7 @@ def test_classes_are_read_from_a_file(tmp_path: Path) -> None:
         "[[environments.preferred]]\nclass = 'box'\norder = 1\n"
     )
     found = load(file, environ={}).environments
-    assert classes(*map(dict, found.classes), preferred=tuple(map(dict, found.preferred))).choose().id == (
+    assert classes(*map(dict, found.classes), preferred=tuple(map(dict, found.preferred))).choose("").id == (
         INSTALLATION.class_id("box")
     )
     environ = {"PHASED_ENVIRONMENTS_CLASSES": '[{"name": "box"}]'}

@@ -139,13 +139,13 @@ async def test_a_step_may_read_what_its_environment_gets(tmp_path: Path) -> None
         alice, bob = await here.caller(ALICE), await here.caller(BOB)
         mine = await here.vault.create(secret("FOR_API", VALUE, apiOnly=True), alice)
         theirs = await here.vault.create(secret("THEIRS", VALUE), bob)
-        token = here.access.step_token(ENVIRONMENT, "execution")
+        token = here.access.step_token(ENVIRONMENT)
         step = await here.access.caller(None, f"Bearer {token}")
         assert here.vault.value(mine.id, step) == VALUE
         assert [one.id for one in here.vault.listed(step)] == [mine.id]
         with pytest.raises(NotFound):
             here.vault.value(theirs.id, step)
-        token = here.access.step_token(ENVIRONMENT, "execution", "prebuild")
+        token = here.access.step_token(ENVIRONMENT, "prebuild")
         with pytest.raises(NotFound):
             here.vault.value(mine.id, await here.access.caller(None, f"Bearer {token}"))
         made = await here.vault.create(secret("BY_STEP", VALUE), step)
@@ -258,6 +258,18 @@ async def test_old_values_mask_old_logs(tmp_path: Path) -> None:
         await here.vault.drop_former_values(here.clock.wall())
         assert here.vault.masker(ENVIRONMENT).text(text) == "first-value second-value ***********"
         assert await here.store.access.list_former_values() == []
+
+
+async def test_tokens_of_steps_are_masked(tmp_path: Path) -> None:
+    """A step that prints its environment does not give its rights to who may read its log."""
+    async with house(tmp_path) as here:
+        for trigger in ("", "manual", "prebuild", "beforeSnapshot"):
+            token = here.access.step_token(ENVIRONMENT, trigger)
+            assert (
+                here.vault.masker(ENVIRONMENT).text(f"PHASED_TOKEN={token}.")
+                == f"PHASED_TOKEN={'*' * len(token)}."
+            )
+            assert here.vault.masker(OTHER).text(token) == token
 
 
 async def test_an_environments_secrets_go_with_it(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Daemon:
 
     def client(self, **options: Any) -> httpx.Client:
         """Over the unix socket."""
-        transport = httpx.HTTPTransport(uds=str(self.socket))
+        transport = httpx.HTTPTransport(uds=str(self.socket), verify=False)
         client = httpx.Client(transport=transport, base_url="http://localhost", timeout=PATIENCE, **options)
         self._clients.append(client)
         return client
@@ -92,9 +92,14 @@ class Daemon:
     def tcp(self, token: str | None = None, **options: Any) -> httpx.Client:
         """Over TCP, with a token or without."""
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        client = httpx.Client(base_url=self.address, timeout=PATIENCE, headers=headers, **options)
+        client = httpx.Client(base_url=self.address, timeout=PATIENCE, headers=headers, verify=False, **options)
         self._clients.append(client)
         return client
+
+    @property
+    def pid(self) -> int:
+        """Of the daemon that was started last."""
+        return self._started[-1].pid
 
     def ours(self) -> list[int]:
         """Pids of living processes that know this home: the daemon, its supervisors and their steps."""

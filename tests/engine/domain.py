@@ -138,8 +138,8 @@ async def bench(
         ground = Ground(
             state.path / "workspaces",
             state.execution_path,
-            **({"read_file": read_file} if read_file else {}),
-            git_environment={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(workspace)},
+            read_file or (lambda _workspace, _path: None),
+            {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(workspace)},
         )
         domain = await stack.enter_async_context(
             open_domain(engine, Stores(made, made.definitions), ticking, classes, ground)

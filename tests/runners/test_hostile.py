@@ -12,6 +12,7 @@ from signal import SIGKILL, SIGTERM
 
 import pytest
 
+from phased.engine.clock import SystemClock
 from phased.errors import SupervisorLost
 from phased.ports import RunExited, RunNotStarted, RunRequest
 from phased.runners.process import ProcessRunner
@@ -155,12 +156,9 @@ async def test_a_stopped_child_wakes_up_to_end(place: Place) -> None:
 
 async def test_a_step_that_empties_its_log_leaves_no_hole(place: Place) -> None:
     async with place.runner() as runner:
-        request = place.request(
-            "echo one; sleep 0.2; : > $LOG; echo two", LOG=str(place.logs / "own.log"), log=None
-        )
-        request = place.request(
-            request.command, log=str(place.logs / "own.log"), LOG=str(place.logs / "own.log")
-        )
+        log = str(place.logs / "own.log")
+        wait = "while [ ! -s $LOG ]; do sleep 0.02; done"
+        request = place.request(f"echo one; {wait}; : > $LOG; echo two", log=log, LOG=log)
         await run(runner, request)
     assert Path(request.log).read_text() == "two\n"
 
@@ -175,17 +173,11 @@ async def test_a_log_that_is_deleted_hurts_nobody(place: Place) -> None:
 async def test_a_state_directory_that_is_too_deep_for_a_socket_says_so(place: Place) -> None:
     deep = place.root / ("d" * 60) / ("e" * 60)
     deep.mkdir(parents=True)
-    async with ProcessRunner(deep, {}, "/bin/sh", _clock()) as runner:
+    async with ProcessRunner(deep, {}, "/bin/sh", SystemClock()) as runner:
         with pytest.raises(
             SupervisorLost, match=r"^cannot run steps .* bytes, the system allows 107.*--state-dir"
         ):
             await runner.start([place.request("true")])
-
-
-def _clock():  # type: ignore[no-untyped-def]
-    from phased.engine.clock import SystemClock
-
-    return SystemClock()
 
 
 async def test_many_runs_at_once_stay_within_few_descriptors(place: Place) -> None:
@@ -249,7 +241,7 @@ async def test_a_full_state_directory_refuses_new_runs_and_keeps_the_ends_of_tho
 ) -> None:
     go = place.root / "go"
     waiting = [place.request(f"while [ ! -e {go} ]; do sleep 0.02; done; exit {n}") for n in (11, 12)]
-    async with ProcessRunner(small_disk, {"PATH": os.defpath}, "/bin/sh", _clock()) as runner:
+    async with ProcessRunner(small_disk, {"PATH": os.defpath}, "/bin/sh", SystemClock()) as runner:
         await runner.start(waiting)
         await until_started(runner, [request.run_id for request in waiting])
         with (
@@ -268,7 +260,7 @@ async def test_a_full_state_directory_refuses_new_runs_and_keeps_the_ends_of_tho
         go.touch()
         ended = await until_ended(runner, [request.run_id for request in waiting])
         assert [outcome(ended[request.run_id]) for request in waiting] == [11, 12]
-    async with ProcessRunner(small_disk, {"PATH": os.defpath}, "/bin/sh", _clock()) as runner:
+    async with ProcessRunner(small_disk, {"PATH": os.defpath}, "/bin/sh", SystemClock()) as runner:
         known = await runner.known([request.run_id for request in waiting])
         assert [outcome(report) for report in known.values() if not isinstance(report, str)] == [11, 12]
         (small_disk / "filler").unlink()

@@ -1,6 +1,8 @@
-"""A daemon in small: saves intents, starts, saves results. `daemon.py STATE N FILE`, kills itself at its Nth action.
+"""A daemon in small: saves intents, starts, saves results, and kills itself at its Nth action.
 
-FILE holds the requests as JSON. What it would commit to its store it appends to FILE.store, a line each.
+For each line `[STATE, N, FILE]` on its input this program forks such a daemon, and prints how it ended: so its
+imports are paid for once. FILE holds the requests as JSON. What a daemon would commit to its store, it appends
+to FILE.store, a line each.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -18,22 +22,22 @@ from phased.ports import RunRequest, RunStarted
 from phased.runners.process import ProcessRunner
 from phased.supervisor import channel
 
-_left = int(sys.argv[2])
+_left = 0
 
 
 def _count() -> None:
-    global _left
+    global _left  # noqa: PLW0603 - one daemon a process
     _left -= 1
     if _left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class _DyingChannel(channel.Channel):
-    def receive(self) -> list[dict[str, object]]:
+    def receive(self) -> list[dict[str, Any]]:
         _count()
         return super().receive()
 
-    def send(self, message, descriptors=()):  # type: ignore[no-untyped-def]
+    def send(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         _count()
         super().send(message, descriptors)
 
@@ -42,28 +46,40 @@ channel.Channel = _DyingChannel  # type: ignore[misc]
 sys.modules["phased.supervisor.client"].Channel = _DyingChannel  # type: ignore[attr-defined]
 
 
-def _save(*words: object) -> None:
+def _save(store: Path, *words: object) -> None:
     _count()
-    with Path(sys.argv[3] + ".store").open("a") as file:
+    with store.open("a") as file:
         file.write(json.dumps(words) + "\n")
     _count()
 
 
-async def _main() -> None:
-    requests = [RunRequest(**each) for each in json.loads(Path(sys.argv[3]).read_text())]
-    async with ProcessRunner(Path(sys.argv[1]), dict(os.environ), "/bin/sh", SystemClock()) as runner:
+async def _main(state: str, file: str) -> None:
+    requests = [RunRequest(**each) for each in json.loads(Path(file).read_text())]
+    store = Path(f"{file}.store")
+    async with ProcessRunner(Path(state), dict(os.environ), "/bin/sh", SystemClock()) as runner:
         waiting = {request.run_id for request in requests}
         for some in (requests[: len(requests) // 2], requests[len(requests) // 2 :]):
             for request in some:
-                _save("intent", request.run_id)
+                _save(store, "intent", request.run_id)
             await runner.start(some)
         while waiting:
             for report in await runner.reports():
                 if not isinstance(report, RunStarted):
-                    _save("result", report.run_id, getattr(report, "code", None))
+                    _save(store, "result", report.run_id, getattr(report, "code", None))
                     await runner.forget([report.run_id])
                     waiting.discard(report.run_id)
 
 
+def _fork(state: str, nth: int, file: str) -> int:
+    global _left  # noqa: PLW0603 - one daemon a process
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    _left = nth
+    anyio.run(_main, state, file)
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    anyio.run(_main)
+    for line in sys.stdin:
+        print(_fork(*json.loads(line)), flush=True)

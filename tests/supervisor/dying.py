@@ -3,14 +3,21 @@
 Only the first generation dies: its successors have the same command and must live.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 sys.path.insert(0, sys.argv[1])
 
-from phased.supervisor.actions import Actions
-from phased.supervisor.loop import main
+from phased.supervisor.actions import Actions  # noqa: E402 - its place is known only now
+from phased.supervisor.loop import main  # noqa: E402 - the same
 
 
 class DyingActions(Actions):
@@ -18,17 +25,18 @@ class DyingActions(Actions):
 
     left = int(sys.argv[2])
 
-    def _count(self):
+    def count(self) -> None:
+        """One more; the last is not done any more."""
         self.left -= 1
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _counted(name):
+def _counted(name: str) -> Callable[..., Any]:
     method = getattr(Actions, name)
 
-    def act(self, *arguments):
-        self._count()
+    def act(self: DyingActions, *arguments: Any) -> Any:
+        self.count()
         return method(self, *arguments)
 
     return act

@@ -104,22 +104,18 @@ async def test_a_supervisor_killed_between_any_two_actions() -> None:
     assert kinds["exact"] > kinds["ended"] + kinds["lost"], kinds
 
 
-async def _with_dying_daemon(nth: int) -> bool:
+async def _with_dying_daemon(nth: int, daemons: subprocess.Popen[str]) -> bool:
     """Whether the daemon died; in any case its successor finishes what it began."""
     with new_place() as place:
-        requests = _requests(place, 4)
+        requests = _requests(place, 2)
         file = place.root / "requests"
         file.write_text(json.dumps([asdict(request) for request in requests]))
-        command = [
-            sys.executable,
-            f"{Path(__file__).parent}/daemon.py",
-            str(place.state),
-            str(nth),
-            str(file),
-        ]
-        environment = {**os.environ, "TEST_PLACE": str(place.root), "PYTHONPATH": SOURCE}
-        process = await anyio.run_process(command, check=False, env=environment, stdin=subprocess.DEVNULL)
-        assert process.returncode in (0, -signal.SIGKILL), process.stderr.decode()
+        assert daemons.stdin
+        assert daemons.stdout
+        daemons.stdin.write(json.dumps([str(place.state), nth, str(file)]) + "\n")
+        daemons.stdin.flush()
+        code = int(await anyio.to_thread.run_sync(daemons.stdout.readline))
+        assert code in (0, -signal.SIGKILL)
         store = Path(f"{file}.store")
         saved = [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
         results = {words[1]: words[2] for words in saved if words[0] == "result"}
@@ -135,7 +131,7 @@ async def _with_dying_daemon(nth: int) -> bool:
             else:
                 assert _times_run(place, number) == 0, "it ran without an intent"
         await until(lambda: not place.supervisors())
-        return process.returncode != 0
+        return code != 0
 
 
 async def _succeed(
@@ -154,11 +150,15 @@ async def _succeed(
 
 
 async def test_a_daemon_killed_between_any_two_actions() -> None:
-    for nth in range(1, _MOST):
-        if not await _with_dying_daemon(nth):
-            break
-    else:
-        pytest.fail("it never came to its end")
+    command = [sys.executable, f"{Path(__file__).parent}/daemon.py"]
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, text=True) as daemons:
+        for nth in range(1, _MOST):
+            if not await _with_dying_daemon(nth, daemons):
+                break
+        else:
+            pytest.fail("it never came to its end")
     assert nth > 15, "it has more actions than that"
 
 
@@ -256,10 +256,9 @@ async def test_a_daemon_that_lost_its_supervisor_finds_what_steps_left(place: Pl
         os.kill(place.supervisors()[0], signal.SIGKILL)
         await until(lambda: not place.supervisors())
         with anyio.fail_after(DEADLINE):
-            while not (found := await runner.leftovers()):
+            while [p.command for p in (await runner.leftovers()).get(left.run_id, [])] != ["sleep"]:
                 await anyio.sleep(0.01)
-        [process] = found[left.run_id]
-        assert process.command == "sleep"
+        [process] = (await runner.leftovers())[left.run_id]
         assert await runner.signal(left.run_id, signal.SIGKILL) == 1
         await until(lambda: not ((now := look(process.pid)) and now.living))
         assert await runner.leftovers() == {}
@@ -286,7 +285,7 @@ async def test_a_supervisor_that_is_only_stopped_is_not_taken_for_dead(place: Pl
 
 
 async def test_another_boot_means_that_everything_ended(place: Place) -> None:
-    request = place.request("sleep 300")
+    request = place.request("exec sleep 300")
     async with place.runner() as runner:
         await runner.start([request])
         await until_started(runner, [request.run_id])

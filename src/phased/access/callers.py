@@ -162,7 +162,7 @@ class Access:
     """Says who asks. `people` may be replaced when settings were read again: then call `changed`."""
 
     def __init__(self, people: People, tokens: Tokens, key: Key, clock: Clock) -> None:
-        """What it asks others, `owner_of`, `step_of` and `knows_execution`, is set by who wires it."""
+        """What it asks others, `owner_of` and `step_of`, is set by who wires it."""
         self.people = people
         self.tokens = tokens
         self._key = key
@@ -172,8 +172,6 @@ class Access:
         """Who created an environment."""
         self.step_of: Callable[[int], str | None] = lambda _pid: None
         """The environment whose step a process (by its pid) belongs to, None for others."""
-        self.knows_execution: Callable[[str], bool] = lambda _: True
-        """Whether an execution or service is still there: tokens of its steps are good as long."""
         tokens.changed = self.changed
 
     async def caller(
@@ -229,7 +227,7 @@ class Access:
     def _of_ticket(self, ticket: tickets.Ticket) -> Caller:
         if ticket.uid is not None:
             self.people.check(ticket.uid)
-        if self.owner_of(ticket.environment_id) is None or not self._is_good(ticket):
+        if self.owner_of(ticket.environment_id) is None:
             raise Unauthenticated("cannot accept this token: what it was made for is gone")
         subject = environment_subject(ticket.environment_id)
         if ticket.user_id is not None:
@@ -240,9 +238,6 @@ class Access:
             user_secrets=ticket.user_secrets,
         )  # fmt: skip
 
-    def _is_good(self, ticket: tickets.Ticket) -> bool:
-        return not ticket.execution_id or self.knows_execution(ticket.execution_id)
-
     def _in_environment(
         self, kind: tickets.Kind, environment: str, subject: Subject, uid: int | None
     ) -> Caller:
@@ -252,20 +247,12 @@ class Access:
 
     # ---- tokens that are not kept ----------------------------------------------------------------
 
-    def step_token(
-        self, environment_id: str, execution_id: str, started_by: str = "", uid: int | None = None
-    ) -> str:
-        """The token of the steps of an execution (or of a service): for their own environment alone.
+    def step_token(self, environment_id: str, started_by: str = "") -> str:
+        """The token of an environment's steps: for it alone, as long as it is there. Raises KeyUnusable.
 
-        Raises KeyUnusable.
+        It is the same for all its steps, so that each view of logs can hide it.
         """
-        from phased.access.vault import WITHOUT_USERS  # noqa: PLC0415 - it imports this module
-
-        mine = tickets.Ticket(
-            "step", environment_id, None, uid=uid, execution_id=execution_id,
-            user_secrets=started_by not in WITHOUT_USERS,
-        )  # fmt: skip
-        return tickets.sign(self._key, mine)
+        return tickets.sign(self._key, tickets.of_step(environment_id, started_by))
 
     def logs_token(self, environment_id: str, maker: Caller) -> str:
         """For CreateEnvironmentLogsToken: reads one environment's logs, for an hour. Raises KeyUnusable."""

@@ -42,6 +42,11 @@ class Key:
         """The credential where there is one, else the file."""
         return self._credential if self._credential and self._credential.exists() else self._file
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is one: nothing was signed or encrypted before."""
+        return self._root is not None or self.path.exists()
+
     def derive(self, purpose: str, *, may_make: bool = True) -> bytes:
         """32 bytes for one purpose; two purposes share nothing (HKDF-Expand, RFC 5869, one block).
 

@@ -6,13 +6,11 @@ Implements `ports.StepAccess`. Knows the vault, callers' tokens and files. Must 
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Mapping
 
 from phased.access.callers import Access
 from phased.access.mounts import FileOwner, put, take_away
 from phased.access.vault import MountedFile, Vault
-from phased.errors import FailedPrecondition
 
 
 class StepSecrets:
@@ -43,11 +41,11 @@ class StepSecrets:
         """The value of a secret that a step names. Raises KeyUnusable."""
         return self._vault.reference(environment_id, secret_id, started_by)
 
-    def way_back(self, environment_id: str, execution_id: str, started_by: str = "") -> Mapping[str, str]:
+    def way_back(self, environment_id: str, started_by: str = "") -> Mapping[str, str]:
         """The daemon's socket and a token. Raises KeyUnusable."""
         if self._access is None:
             return {}
-        token = self._access.step_token(environment_id, execution_id, started_by)
+        token = self._access.step_token(environment_id, started_by)
         return {"PHASED_SOCKET": self._socket, "PHASED_TOKEN": token}
 
     def _put_once(self, file: MountedFile, environment_id: str) -> None:
@@ -56,13 +54,7 @@ class StepSecrets:
         owner = self._owner_of_files(environment_id)
         if done == (file, owner, _signature(file.path)):
             return
-        try:
-            put(file, owner)
-        except (subprocess.SubprocessError, OSError) as error:
-            raise FailedPrecondition(
-                f"cannot mount the secret {file.name} ({file.secret_id}) at {file.path}: "
-                f"{type(error).__name__}; look at the user's rights there"
-            ) from error
+        put(file, owner)
         self._put[file.path] = (file, owner, _signature(file.path))
 
     def _deleted(self, secret_id: str) -> None:

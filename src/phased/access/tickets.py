@@ -19,6 +19,8 @@ from phased.errors import Unauthenticated
 Kind = Literal["step", "logs", "environment"]
 """A step's own; reading logs alone; using one environment."""
 
+WITHOUT_USERS: Final = frozenset({"prebuild", "beforeSnapshot"})
+"""Triggers during which the secrets of users do not exist."""
 PREFIX: Final = "phased_t_"
 _LONGEST: Final = 2048
 
@@ -30,13 +32,16 @@ class Ticket:
     kind: Kind
     environment_id: str
     expires_at: int | None
-    """Microseconds since the epoch; None for a step's, which is good as long as its execution is known."""
+    """Microseconds since the epoch; None for a step's, which is good as long as its environment is there."""
     user_id: str | None = None
     """The user it was made for."""
     uid: int | None = None
-    execution_id: str = ""
-    """Of a step's: to which execution (or service) it was given."""
     user_secrets: bool = True
+
+
+def of_step(environment_id: str, started_by: str = "") -> Ticket:
+    """What a step's token says; `started_by` as in an execution's metadata."""
+    return Ticket("step", environment_id, None, user_secrets=started_by not in WITHOUT_USERS)
 
 
 def sign(key: Key, ticket: Ticket) -> str:

@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from phased.access.masking import Masker
 from phased.access.sealing import seal, unseal
+from phased.access.tickets import WITHOUT_USERS, of_step, sign
 from phased.contract.resource import ResourceRole as Role
 from phased.contract.secret import Secret, SecretScope
 from phased.contract.subject import Principal, Subject
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from phased.contract.secret_calls import CreateSecretRequest, ListSecretsRequestFilter
     from phased.ports import AccessStore, Clock
 
-WITHOUT_USERS: Final = frozenset({"prebuild", "beforeSnapshot"})
-"""Triggers during which the secrets of users do not exist."""
 _PRECEDENCE: Final = (ScopeKind.ORGANIZATION, ScopeKind.PROJECT, ScopeKind.USER)
 """Later ones win."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -247,14 +246,19 @@ class Vault:
         return None
 
     def masker(self, environment_id: str) -> Masker:
-        """Hides every value that steps of an environment have, or had. Raises KeyUnusable."""
+        """Hides every value that an environment's steps have, or had, and their tokens. Raises KeyUnusable."""
         known = self._maskers.get(environment_id)
         if known is None:
             reach = self.reach(environment_id)
             former = [one for one in self._former if reach.covers(one.scope, one.owner_id)]
             values = [unseal(self._key, one.secret_id, one.sealed) for one in former]
             values += [self._unseal(record) for record in self._within(reach)]
-            known = self._maskers[environment_id] = Masker(values)
+            with_tokens = self._key.exists
+            if with_tokens:
+                values += [sign(self._key, of_step(environment_id, trigger)) for trigger in ("", "prebuild")]
+            known = Masker(values)
+            if with_tokens:  # else the first token may be made at any moment
+                self._maskers[environment_id] = known
         return known
 
     # ---- inside ----------------------------------------------------------------------------------

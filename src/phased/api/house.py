@@ -145,7 +145,7 @@ class House:
             for step_id, label in steps_shown(steps, wanted, record.id)
         ]
         live = self.engine.live(record.id)
-        ended = live.done.wait if live is not None else _at_once
+        ended = live.done.wait if live is not None and not live.done.is_set() else None
         return self._logs(record.environment_id, parts, ended)
 
     async def logs_of_service(self, call: Call, service_id: str) -> Logs:
@@ -159,10 +159,14 @@ class House:
             if live.progress.session == session and live.progress.state not in RESTING:
                 await self.engine.services.until_rest(live)
 
-        return self._logs(live.record.environment_id, parts, ended)
+        resting = live.progress.state in RESTING
+        return self._logs(live.record.environment_id, parts, None if resting else ended)
 
     def _logs(
-        self, environment_id: str, parts: Sequence[tuple[str, Path]], ended: Callable[[], Awaitable[object]]
+        self,
+        environment_id: str,
+        parts: Sequence[tuple[str, Path]],
+        ended: Callable[[], Awaitable[object]] | None,
     ) -> Logs:
         return Logs(parts, len(parts) > 1, ended, self.vault.masker(environment_id))
 
@@ -195,7 +199,3 @@ class House:
         self.draining.set()
         self.access.changed()
         self.stream.wake()
-
-
-async def _at_once() -> None:
-    """It has ended."""

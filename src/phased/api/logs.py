@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +43,8 @@ class Logs:
     parts: Sequence[tuple[str, Path]]
     labelled: bool
     """Lines bear their label."""
-    ended: Callable[[], Awaitable[object]]
+    ended: Callable[[], Awaitable[object]] | None
+    """Returns once nothing more will be written; None: it has ended."""
     masker: Masker
 
 
@@ -115,10 +117,10 @@ def _span(header: str | None) -> tuple[int | None, int | None] | None:
 
 
 async def _whole(call: Call, logs: Logs, asked: Asked) -> AsyncGenerator[bytes, None]:
-    async def ended() -> None:
-        await call.house.end_of(call.caller, logs.ended)
-
-    async with aclosing(_blocks(logs, ended if asked.follow else None, asked.tail)) as blocks:
+    ended = None
+    if asked.follow and logs.ended is not None:
+        ended = partial(call.house.end_of, call.caller, logs.ended)
+    async with aclosing(_blocks(logs, ended, asked.tail)) as blocks:
         async for block in blocks:
             yield block
 

@@ -33,7 +33,7 @@ class Client(Methods):
     def __init__(self, address: Address, timeout: float = transport.TIMEOUT) -> None:
         """`timeout`: seconds that an answer may take. Raises InvalidArgument for an address of no use."""
         self.address = address
-        carrier = httpx.HTTPTransport(uds=address.socket, verify=transport.verification(address))
+        carrier = transport.BlockingTransport(address)
         self._http = httpx.Client(transport=carrier, **transport.options(address, timeout))
 
     def __enter__(self) -> Self:

@@ -5,11 +5,13 @@ Knows httpx. Must not know whether it is awaited.
 
 from __future__ import annotations
 
+import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+import httpcore
 import httpx
 
 from phased.client.address import Address
@@ -46,6 +48,37 @@ def verification(address: Address) -> ssl.SSLContext | bool:
         return ssl.create_default_context(cafile=address.certificates)
     except OSError as error:  # ssl.SSLError is one
         raise InvalidArgument(f"cannot use the certificates in {address.certificates}: {error}") from error
+
+
+class _UnixBackend(httpcore.SyncBackend):
+    """httpcore's own leaves a socket open that could not be connected; here it is tried before."""
+
+    def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Raises httpcore.ConnectError, ConnectTimeout."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as tried:
+            tried.settimeout(timeout)
+            try:
+                tried.connect(path)
+            except TimeoutError as error:
+                raise httpcore.ConnectTimeout(str(error)) from error
+            except OSError as error:
+                raise httpcore.ConnectError(str(error)) from error
+        return super().connect_unix_socket(path, timeout, socket_options)
+
+
+class BlockingTransport(httpx.HTTPTransport):
+    """Connections over a unix socket or TCP."""
+
+    def __init__(self, address: Address) -> None:
+        """Raises InvalidArgument."""
+        super().__init__(uds=address.socket, verify=verification(address))
+        if address.socket is not None:
+            self._pool = httpcore.ConnectionPool(uds=address.socket, network_backend=_UnixBackend())
 
 
 STREAMING: Final = httpx.Timeout(None, connect=CONNECT_TIMEOUT)

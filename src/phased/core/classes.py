@@ -6,7 +6,6 @@ Knows the contract's rules for them. Must not know files of settings or environm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -15,7 +14,7 @@ from phased.contract.environment_class import EnvironmentClass, ProjectEnvironme
 from phased.contract.field_value import FieldValue
 from phased.contract.gateway import Gateway
 from phased.contract.violations import summary
-from phased.errors import FailedPrecondition, NotFound, SettingsError
+from phased.errors import SettingsError
 
 LOCAL: Final = "local"
 """The name of the class that is always there: this machine."""
@@ -27,51 +26,13 @@ IdOf = Callable[[str], str]
 """The id of a class by its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Classes:
-    """All classes, `local` first, and which one a new environment gets. Make it with `read_classes`."""
-
-    all: tuple[EnvironmentClass, ...]
-    preferences: tuple[ProjectEnvironmentClass, ...]
-    """By order, then as settings have them."""
-    local_id: str
-
-    def choose(self, class_id: str | None = None) -> EnvironmentClass:
-        """The class of a new environment: the one that is named, else the enabled one of the lowest order.
-
-        Raises NotFound for one that is unknown, FailedPrecondition where it, or every one, is disabled.
-        """
-        if class_id:
-            found = self.get(class_id)
-            if not found.enabled:
-                raise FailedPrecondition(
-                    f"cannot create an environment of class {class_id}: it is disabled; "
-                    "take another one, or enable it in the settings (environments.classes)"
-                )
-            return found
-        wanted = [one.environment_class_id or self.local_id for one in self.preferences]
-        by_id = {one.id: one for one in self.all}
-        for found in [by_id[one] for one in wanted] + list(self.all):
-            if found.enabled:
-                return found
-        raise FailedPrecondition(
-            "cannot create an environment: every class is disabled; enable one in the settings "
-            "(environments.classes)"
-        )
-
-    def get(self, class_id: str) -> EnvironmentClass:
-        """A class by its id. Raises NotFound."""
-        for one in self.all:
-            if one.id == class_id:
-                return one
-        names = ", ".join(f"{one.display_name} ({one.id})" for one in self.all)
-        raise NotFound(f"cannot find an environment class {class_id}; there are: {names}")
-
-
 def read_classes(
     classes: Sequence[Mapping[str, Any]], preferred: Sequence[Mapping[str, Any]], id_of: IdOf, runner_id: str
-) -> Classes:
-    """From the settings environments.classes and environments.preferred. Raises SettingsError."""
+) -> tuple[tuple[EnvironmentClass, ...], tuple[ProjectEnvironmentClass, ...]]:
+    """All classes, `local` first, and their order of preference, the lowest first.
+
+    From the settings environments.classes and environments.preferred. Raises SettingsError.
+    """
     made: dict[str, EnvironmentClass] = {LOCAL: _class({"name": LOCAL}, id_of, runner_id)}
     given: set[str] = set()
     for table in classes:
@@ -81,7 +42,7 @@ def read_classes(
         given.add(name)
         made[name] = _class(table, id_of, runner_id)
     order = [_preference(table, made) for table in preferred]
-    return Classes(tuple(made.values()), tuple(sorted(order, key=lambda one: one.order or 0)), made[LOCAL].id)
+    return tuple(made.values()), tuple(sorted(order, key=lambda one: one.order or 0))
 
 
 def _name(table: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ def variables(live: LiveExecution, step_id: str, log: str, access: StepAccess) -
     found["PHASED_STEP_ID"] = step_id
     found["PHASED_TASK"] = step.label or ""
     found["PHASED_OUTPUT"] = log + OUTPUT_SUFFIX
-    found.update(access.way_back(record.environment_id, record.id, record.started_by))
+    found.update(access.way_back(record.environment_id, record.started_by))
     return found
 
 

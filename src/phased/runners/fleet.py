@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 
 from phased.observability import logger
-from phased.ports import Clock, RunLost, RunReport, RunRequest, RunStarted
+from phased.ports import Clock, RunLost, RunNotStarted, RunReport, RunRequest, RunStarted
 from phased.runners.link import Event, Link, LinkLost
 from phased.runners.remains import Remains, Trace
 from phased.runners.tracks import Track, Tracks, exited
@@ -29,7 +29,11 @@ _SILENCE = 5.0
 """Seconds after which a supervisor that does not answer is reported, and left for later (rule 7)."""
 _RUNS_OF_A_GENERATION = 20_000
 """A supervisor remembers every run it had (rule 3), so after so many the next one takes over."""
+_AT_ONCE = 200
+"""Runs in one message: a message may carry 253 descriptors."""
 _LOOK_AGAIN = 0.01
+_STILLBORN = 3
+"""Supervisors in a row that may die before they answer."""
 _REBOOTED = "the machine rebooted"
 _MAY_HAVE_RUN = "its supervisor was lost while it was being started; it may have run"
 
@@ -64,6 +68,7 @@ class Fleet:
         self._remains: list[Remains] = []
         self._carried: dict[str, str] = {}
         self._leaving = False
+        self._stillborn = 0
         self.links: list[Link] = []
         self.wards = Wards(self._ward_ended)
 
@@ -120,6 +125,7 @@ class Fleet:
 
         That is so where the connection broke, or where it was started by this very link.
         """
+        self._stillborn = 0
         missing = [t.request for _, t in self._tracks.of(link) if t.request is not None and not t.history]
         if missing and link.replaces:
             _send_start(link, missing)
@@ -205,6 +211,7 @@ class Fleet:
         never = [t.request for run_id, t in mine if run_id not in remains.traces and t.request is not None]
         if traces or never:
             self._log.error("supervisor_lost", directory=link.generation.directory, runs=len(mine))
+        self._stillborn += not link.supervisor
         copies, link.copies = link.copies, {}
         link.close()
         self._bury(remains, traces, copies)
@@ -214,12 +221,13 @@ class Fleet:
     def _start_again(self, requests: Sequence[RunRequest]) -> None:
         """No `starting` on record and the supervisor proven dead: they may be sent again (rule 2)."""
         try:
+            if self._stillborn >= _STILLBORN:
+                raise OSError(0, "it dies before it answers")
             self.start(requests)
         except OSError as error:
+            now, reason = self._clock.wall(), error.strerror or str(error)
             for request in requests:
-                self._report(
-                    RunLost(request.run_id, f"no supervisor can be started: {error}", self._clock.wall())
-                )
+                self._report(RunNotStarted(request.run_id, f"no supervisor can be started: {reason}", now))
 
     def _bury(self, remains: Remains, traces: Sequence[Trace], copies: Mapping[str, int]) -> None:
         """Learn from a journal, and take over what lives; `traces` are the runs that still matter."""
@@ -293,6 +301,7 @@ class Fleet:
             self._remove_if_done(remains)
 
     def _remove_if_done(self, remains: Remains) -> None:
+        self.wards.members(self.supervisors)
         if not remains.wanted and not any(self.wards.has(run_id) for run_id in remains.traces):
             remains.generation.remove()
             self._remains.remove(remains)
@@ -331,14 +340,22 @@ class Fleet:
 
 
 def _send_start(link: Link, requests: Sequence[RunRequest]) -> None:
+    """Each with the reading end for its output, of which a copy stays here (rule 11)."""
     link.started += len(requests)
-    runs = {
-        request.run_id: {
-            "command": request.command,
-            "environment": dict(request.environment),
-            "directory": request.directory,
-            "log": request.log,
+    for begin in range(0, len(requests), _AT_ONCE):
+        some = requests[begin : begin + _AT_ONCE]
+        pipes = [pipe for request in some if (pipe := link.copy_of(request.run_id)) is not None]
+        runs = {
+            request.run_id: _in_words(request, has_pipe=request.run_id in link.copies) for request in some
         }
-        for request in requests
+        link.send({"do": "start", "runs": runs}, pipes)
+
+
+def _in_words(request: RunRequest, *, has_pipe: bool) -> dict[str, object]:
+    return {
+        "command": request.command,
+        "environment": dict(request.environment),
+        "directory": request.directory,
+        "log": request.log,
+        "pipe": int(has_pipe),
     }
-    link.send({"do": "start", "runs": runs})

@@ -1,8 +1,8 @@
 """As whom steps run, and whose step a process is.
 
-Knows users and /proc. Must not know runs' meaning or who may do what. A daemon that root runs never runs steps
-as root by accident: they run as the workspace's owner, with that user's groups, home and login environment,
-unless the setting run.user names another (rule 17).
+Knows users and /proc. Must not know runs' meaning or who may do what. A daemon that root runs never runs
+steps as root by accident: they run as the workspace's owner, with that user's groups, home and login
+environment, unless the setting run.user names another (rule 17).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import pwd
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from phased.errors import RunnerError, SettingsError
@@ -20,6 +21,8 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT: Final = ("LANG", "LANGUAGE", "TZ")
 """Of the daemon's environment, what is the machine's and not root's; and what begins with LC_."""
 _DEEPEST: Final = 1000
+PASSABLE: Final = 0o711
+"""Of a folder: others may pass through it to what is theirs, and not look around."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Person:
     shell: str
 
     def environment(self, daemons: Mapping[str, str]) -> dict[str, str]:
-        """The variables that a login of this user begins with (login(1)), and the machine's language and zone."""
+        """The variables that a login begins with (login(1)), and the machine's language and zone."""
         kept = {name: value for name, value in daemons.items() if name in _KEPT or name.startswith("LC_")}
         own = {"HOME": self.home, "USER": self.name, "LOGNAME": self.name, "SHELL": self.shell, "PATH": _PATH}
         return {**kept, **own}
@@ -77,6 +80,20 @@ def runs_as(directory: str, named: int | None) -> Person | None:
         what = "no such directory" if isinstance(error, FileNotFoundError) else str(error)
         raise RunnerError(f"{what}: {directory}") from error
     return None if uid == 0 else person(uid)
+
+
+def give_away(path: Path, who: Person) -> None:
+    """Give a folder and all in it to a user, following no link. Raises RunnerError."""
+    try:
+        os.chmod(path.parent, PASSABLE)
+        os.chown(path, who.uid, who.gid, follow_symlinks=False)
+        for _, folders, files, folder in os.fwalk(path):
+            for name in [*folders, *files]:
+                os.chown(name, who.uid, who.gid, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        raise RunnerError(
+            f"cannot give {path} to {who.name}: {error.strerror}; look at it by hand"
+        ) from error
 
 
 def environment_of_step(

@@ -18,6 +18,7 @@ import anyio
 from phased.supervisor import client
 from phased.supervisor.channel import Channel
 from phased.supervisor.generation import Generation
+from phased.supervisor.output import new_pipe
 
 Event = list[Any]
 
@@ -148,14 +149,23 @@ class Link:
     def _events(self, events: Sequence[Event]) -> None:
         for event in events:
             match event:
-                case ["started", run_id, _, _, 1] | ["output", run_id]:
+                case ["output", run_id]:
                     copy = self._channel.take_descriptor()
                     if copy is not None:
                         self.drop_copy(run_id)
                         self.copies[run_id] = copy
-                case ["exited", run_id, _, _, _, 0] | ["closed", run_id]:
+                case ["exited", run_id, _, _, _, 0] | ["closed", run_id] | ["refused", run_id, *_]:
                     self.drop_copy(run_id)
         self._listener.told(self, events)
+
+    def copy_of(self, run_id: str) -> int | None:
+        """The copy of a run's reading end, made where there is none; None where there is no room for it."""
+        if run_id not in self.copies:
+            try:
+                self.copies[run_id] = new_pipe()
+            except OSError:
+                return None
+        return self.copies[run_id]
 
     def drop_copy(self, run_id: str) -> None:
         """This output has ended, or is in other hands."""

@@ -1,30 +1,31 @@
 """Steps as several users: one runner, and so one supervisor, for each (rule 17). Only for a daemon of root.
 
-Implements `ports.Runner`. Knows directories and who owns them. Must not know executions, statuses or the store.
-Root's own supervisor lies in STATE/supervisors, another user's in STATE/users/UID/supervisors. Logs stay root's;
-what a step has to reach by a path, its file of outputs, is the user's.
+Implements `ports.Runner`. Knows directories and who owns them. Must not know executions, statuses or the
+store. Root's own supervisor lies in STATE/supervisors, another user's in STATE/users/UID/supervisors. Logs
+stay root's; what a step has to reach by a path, its file of outputs, is the user's.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
-from phased.errors import RunnerError
+from phased.errors import RunnerError, SettingsError
 from phased.ports import Clock, RunNotStarted, RunProcess, RunReport, RunRequest
-from phased.runners.identity import Person, person, runs_as
+from phased.runners.identity import PASSABLE, Person, person, runs_as, user_of_steps
 from phased.runners.process import ProcessRunner
 
+if TYPE_CHECKING:
+    from phased.settings.sections import RunSettings
+
 _OUTPUT: Final = "PHASED_OUTPUT"
-_PASSABLE: Final = 0o711
-"""Others may pass through the folder to what is theirs, and not look around."""
 
 MakeRunner = Callable[[Path, Person | None], ProcessRunner]
 """Makes the runner of a state directory and a user, None for this process's own."""
@@ -70,8 +71,10 @@ class RunnerOfUsers:
         uid = 0 if who is None else who.uid
         found = self._runners.get(uid)
         if found is None:
-            folder = self._state if who is None else self._state / "users" / str(uid)
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            users = self._state / "users"
+            folder = self._state if who is None else users / str(uid)
+            for made in () if who is None else (users, folder):
+                made.mkdir(mode=0o700, exist_ok=True)
             runner = self._make(folder, who)
             found = self._runners[uid] = await self._stack.enter_async_context(runner)
             self._tasks.start_soon(self._listen, found)
@@ -79,7 +82,8 @@ class RunnerOfUsers:
 
     async def _listen(self, runner: ProcessRunner) -> None:
         while True:
-            self._reports += await runner.reports()
+            bunch = await runner.reports()
+            self._reports += bunch
             self._arrived.set()
 
     # ---- ports.Runner ----------------------------------------------------------------------------
@@ -107,8 +111,8 @@ class RunnerOfUsers:
         """What the step has to reach by a path: the way to its outputs, and the file itself."""
         folder = os.path.dirname(request.log)
         for passed in (str(self._state), os.path.dirname(folder), folder):
-            if os.stat(passed).st_mode & 0o777 != _PASSABLE:
-                os.chmod(passed, _PASSABLE)
+            if os.stat(passed).st_mode & 0o777 != PASSABLE:
+                os.chmod(passed, PASSABLE)
         path = request.environment.get(_OUTPUT)
         if path is None or os.path.dirname(path) != folder:
             return
@@ -176,6 +180,30 @@ def _names(folder: Path) -> Iterable[str]:
 
 def _phrase(error: Exception) -> str:
     return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+
+
+@asynccontextmanager
+async def open_runner(
+    state_directory: Path, environment: Mapping[str, str], run: RunSettings, clock: Clock
+) -> AsyncIterator[RunnerOfUsers | ProcessRunner]:
+    """The runner of a daemon, by who started it.
+
+    Raises SettingsError for a run.user that it cannot run steps as, SupervisorLost.
+    """
+    named = user_of_steps(run.user)
+    shell = run.shell or None
+    if os.geteuid() == 0:
+        async with RunnerOfUsers(
+            state_directory, named, clock, make_runner(environment, shell, clock)
+        ) as several:
+            yield several
+    elif named in {None, os.geteuid()}:
+        async with ProcessRunner(state_directory, environment, shell, clock) as one:
+            yield one
+    else:
+        raise SettingsError(
+            f"cannot run steps as {run.user!r} (run.user): only a daemon of root can; leave it out"
+        )
 
 
 def make_runner(

@@ -144,7 +144,7 @@ class Kin:
 
 
 class Census:
-    """The processes of the runs of one supervisor (`root`). `leaders`: pid of each living leader to its run."""
+    """The processes of the runs of one supervisor (`root`); `leaders`: pid of living leader to run."""
 
     def __init__(self, root: int, leaders: Mapping[int, str], kin: Kin) -> None:
         """Looks once, now."""

@@ -1,9 +1,9 @@
 """Starting steps as another user than this process's: only for the supervisor of a daemon that root runs.
 
-Knows uids. Must not know runs. The supervisor's real ids become the user's, while it keeps root's as effective
-ones: it goes on to write journals and logs that are root's alone, and what it spawns with POSIX_SPAWN_RESETIDS
-takes its real ids for all of its own (posix_spawnattr_setflags(3)), and with that loses every capability
-(capabilities(7)).
+Knows uids. Must not know runs. The supervisor's real ids become the user's, while it keeps root's as
+effective ones: it goes on to write journals and logs that are root's alone, and what it spawns with
+POSIX_SPAWN_RESETIDS takes its real ids for all of its own (posix_spawnattr_setflags(3)), and with that loses
+every capability (capabilities(7)).
 """
 
 from __future__ import annotations

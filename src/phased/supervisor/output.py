@@ -32,13 +32,13 @@ _CANNOT_SPLICE = (errno.EINVAL, errno.ENOSYS, errno.EPERM)
 def new_pipe() -> int:
     """The reading end of a pipe that nobody can write to yet. Raises OSError."""
     read, write = os.pipe()
-    hand_over(write)
     os.close(write)
     return read
 
 
 def steps_end(pipe: int) -> int:
     """The end for the step, open for both directions. Raises OSError."""
+    hand_over(pipe)
     return os.open(f"/proc/self/fd/{pipe}", os.O_RDWR | os.O_CLOEXEC)
 
 

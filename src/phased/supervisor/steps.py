@@ -13,7 +13,7 @@ import signal
 from collections import deque
 
 from phased.supervisor.census import Census, Kin, children_of, look, signal_all
-from phased.supervisor.output import Output, open_pipe
+from phased.supervisor.output import Output, new_pipe, steps_end
 from phased.supervisor.spawning import NotStartable, Spawner, is_long, script_path
 
 TYPE_CHECKING = False
@@ -123,38 +123,38 @@ class Steps:
     def _prepare(self, run: Run, pipe: int | None) -> Output | None:
         """Open its log, note that it is being started; None where it is refused."""
         if not self._journal.has_room():
-            self._refuse(
-                run, f"the state directory cannot be written to: {self._journal.full or 'no space left'}"
-            )
-            return
+            why = self._journal.full or "no space left"
+            self._refuse(run, f"the state directory cannot be written to: {why}")
+            return None
         try:
             log, position = self._actions.open_log(run.log)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self._refuse(run, f"its log {run.log} cannot be opened: {reason}")
-            return
-        self._journal.record("starting", self._actions.wall(), run_id, run.log)
-        bunch.append((run, request, log, position))
-
-    def _spawn(self, run: Run, request: Mapping[str, Any], log: int, position: int) -> None:
+            return None
         try:
-            pipe, theirs = open_pipe()
+            output = Output(new_pipe() if pipe is None else pipe, log, position, self._actions)
         except OSError as error:
             os.close(log)
-            self._refuse(run, f"no pipe for its output: {error.strerror}")
-            return
+            self._refuse(run, f"there is no pipe for its output: {error.strerror}")
+            return None
+        self._journal.record("starting", self._actions.wall(), run.id, run.log)
+        return output
+
+    def _spawn(self, run: Run, request: Mapping[str, Any], output: Output) -> None:
+        theirs = None
         before = self._actions.boot()
         try:
+            theirs = steps_end(output.pipe)
             run.pid = self.spawner.start(run.id, request, request["environment"], theirs)
-        except NotStartable as error:
-            os.close(pipe)
-            os.close(log)
+        except (NotStartable, OSError) as error:
+            output.close()
             self._refuse(run, str(error))
-            return
+        else:
+            run.scripted = is_long(request["command"])
+            self._started(run, output, before)
         finally:
-            os.close(theirs)
-        run.scripted = is_long(request["command"])
-        self._started(run, Output(pipe, log, position, self._actions), before)
+            _close(theirs)
 
     def _started(self, run: Run, output: Output, before: float) -> None:
         after, at = self._actions.boot(), self._actions.wall()
@@ -167,9 +167,7 @@ class Steps:
         mark = self.spawner.marks.current
         inode = os.fstat(output.pipe).st_ino
         self._journal.record("started", at, run.id, run.pid, before, after, mark, inode)
-        run.history.append(["started", run.id, at, run.pid])
-        self.events.append(["started", run.id, at, run.pid, 1])
-        self.handed.append(output.pipe)
+        self._tell(run, ["started", run.id, at, run.pid])
         self._watch(output.pipe)
 
     def _refuse(self, run: Run, reason: str) -> None:
@@ -315,7 +313,7 @@ class Steps:
         return count
 
     def _chase(self, run_id: str) -> None:
-        """Kill orphans as soon as they are seen: links of a chain of forks live shorter than a census takes."""
+        """Kill orphans as soon as they are seen: links of a chain live shorter than a census takes."""
         seen: set[int] = set()
         kin = self._kin()
         for _ in range(_CHASE):
@@ -340,3 +338,8 @@ class Steps:
 
     def _forget_sessions(self, living: set[str]) -> None:
         self._sessions = {pid: run_id for pid, run_id in self._sessions.items() if run_id in living}
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)

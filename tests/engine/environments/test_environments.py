@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import anyio
 import pytest
 
 from phased.contract.base import from_json
@@ -29,8 +28,8 @@ from phased.loader.report import Diagnostic
 from phased.store.memory import MemoryStore
 from phased.testing.fake_clock import FakeClock
 from phased.testing.fake_runner import Outcome
-from tests.engine.domain import ORIGIN, Bench, bench, definitions, service, task
-from tests.engine.services.bench import PATIENCE, folder, until
+from tests.engine.domain import ORIGIN, bench, definitions, service, task
+from tests.engine.services.bench import folder, until
 
 pytestmark = pytest.mark.anyio
 NOBODY = "5b6f8e0c-55a4-4f3b-9d7e-0a4d7c5f1a0f"
@@ -93,7 +92,7 @@ async def test_a_file_that_cannot_be_used_is_told_with_its_places(tmp_path: Path
     """The environment is at work all the same."""
 
     def read(_: Path, __: str) -> tuple[str, Definitions] | None:
-        raise InvalidFile("automations.yaml", [Diagnostic("error", 3, 7, "tasks.a", "bad", None, "x")])
+        raise InvalidFile("automations.yaml", [Diagnostic("error", 3, 7, "tasks.a", "bad", "", "x")])
 
     async with bench(tmp_path, read_file=read) as b:
         record = b.domain.environments.record(b.own.id)
@@ -112,8 +111,8 @@ async def test_a_new_environment_has_an_empty_workspace_of_its_own(tmp_path: Pat
         record = await b.reach(made.id, Phase.RUNNING)
         workspace = Path(record.workspace)
         assert workspace == tmp_path / "s" / "workspaces" / made.id
-        assert list(workspace.iterdir()) == []
-        assert workspace.stat().st_mode & 0o777 == 0o700
+        assert os.listdir(workspace) == []
+        assert os.stat(workspace).st_mode & 0o777 == 0o700
         assert (record.name, record.scratch, record.annotations) == ("try", True, {"a": "b"})
         assert record.creator_id == ORIGIN.creator_id
         assert [one.id for one in b.domain.environments.all()] == [b.own.id, made.id]
@@ -295,7 +294,7 @@ async def test_deleting_removes_all_of_it(tmp_path: Path) -> None:
         assert (ResourceType.ENVIRONMENT, Operation.DELETE) in told
         assert (ResourceType.SERVICE, Operation.DELETE) in told
         assert (ResourceType.TASK, Operation.DELETE) in told
-        assert not workspace.exists()
+        assert made.id not in os.listdir(tmp_path / "s" / "workspaces")
         assert (outside / "precious").read_text() == "data"
         assert [one.id for one in await b.store.definitions.list_environments()] == [b.own.id]
         assert await b.store.list() == []
@@ -439,10 +438,15 @@ async def pids_in(file: Path, number: int) -> list[int]:
     await until(
         lambda: file.exists() and len(file.read_text().split()) >= number, f"{file} has {number} pids"
     )
+    return numbers(file)
+
+
+def numbers(file: Path) -> list[int]:
+    """All of them."""
     return [int(word) for word in file.read_text().split()]
 
 
-async def test_a_stopped_environment_has_no_process_left(tmp_path: Path) -> None:
+async def test_a_stopped_environment_has_no_process_left() -> None:
     """Of running steps, of services, and of commands that ended and left something behind."""
     async with folder() as path, bench(path, real=True) as b:
         file = definitions(
@@ -463,9 +467,7 @@ async def test_a_stopped_environment_has_no_process_left(tmp_path: Path) -> None
         pids = await pids_in(workspace / "pids", 3)
         assert alive(pids) == pids
         await b.domain.environments.stop(made.id)
-        with anyio.fail_after(PATIENCE):
-            while b.domain.environments.record(made.id).phase is not Phase.STOPPING:
-                await anyio.sleep(0.01)
+        await b.reach(made.id, Phase.STOPPING)
         b.domain.environments._emptying.kill(made.id, "a test that does not wait for the limit")
         await b.reach(made.id, Phase.STOPPED)
         assert alive(pids) == []
@@ -473,7 +475,7 @@ async def test_a_stopped_environment_has_no_process_left(tmp_path: Path) -> None
         assert stored.status.phase is TaskExecutionPhase.SUCCEEDED
 
 
-async def test_commands_run_in_the_workspace_and_know_their_environment(tmp_path: Path) -> None:
+async def test_commands_run_in_the_workspace_and_know_their_environment() -> None:
     """Each in its own, with its own variables."""
     async with folder() as path, bench(path, real=True) as b:
         b.domain.engine.variables_of = lambda environment: {"WHERE": environment[:8], "SAID": "by all"}
@@ -490,5 +492,5 @@ async def test_commands_run_in_the_workspace_and_know_their_environment(tmp_path
             (one,) = await b.domain.executions.fire(record.id, ["say"], ORIGIN)
             await b.end(one.record.id)
             said = (Path(record.workspace) / "said").read_text().split(maxsplit=3)
-            assert os.path.realpath(said[0]) == os.path.realpath(record.workspace)
+            assert said[0] == record.workspace
             assert said[1:] == [record.id, record.id[:8], "by the task\n"]

@@ -52,8 +52,8 @@ class Emptying:
             if live.progress.state not in RESTING:
                 self._engine.services.kill(live, by)
 
-    async def delete_services(self, environment_id: str, by: str) -> None:
-        """Forget the services of an environment that has come to rest; returns when they are forgotten."""
+    async def delete_services(self, environment_id: str, by: str) -> list[str]:
+        """Forget the services of an environment that has come to rest; their ids, once that is saved."""
         services = self._engine.services
         lives = services.of(environment_id)
         for live in lives:
@@ -61,6 +61,7 @@ class Emptying:
         for live in lives:
             await services.until_rest(live)
         await services.settled()
+        return [live.id for live in lives]
 
     def _lives(self, environment_id: str) -> list[LiveExecution]:
         return [

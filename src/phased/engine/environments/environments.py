@@ -276,6 +276,7 @@ class Environments:
                 content = record.spec.content
                 sources = sources_of(content.initializer if content else None)
                 await fill(path, sources, self._ground.git_environment)
+                await anyio.to_thread.run_sync(self._ground.hand_over, record.creator_id, path)
         except PhasedError as error:
             self._log.warning("environment_not_filled", environment_id=record.id, reason=str(error))
             await self._save_newest(
@@ -316,7 +317,7 @@ class Environments:
         if left:
             await self._save_newest(record.id, failures=left)
             return
-        await self._emptying.delete_services(record.id, _BY_DELETION)
+        services = await self._emptying.delete_services(record.id, _BY_DELETION)
         try:
             await self._ground.remove_workspace(record.id)
         except PhasedError as error:
@@ -328,7 +329,7 @@ class Environments:
         self._forced.discard(record.id)
         self._tell(Operation.DELETE, record)
         try:
-            await self._ground.remove_logs(with_logs)
+            await self._ground.remove_logs([*with_logs, *services])
         except PhasedError as error:
             self._log.warning("logs_not_removed", environment_id=record.id, reason=str(error))
 

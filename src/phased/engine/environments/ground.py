@@ -34,6 +34,10 @@ def _no_file(workspace: Path, path: str) -> tuple[str, Definitions] | None:  # n
     return None
 
 
+def _keep(creator_id: str, path: Path) -> None:
+    """Steps run as this process's user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
     """Where scratch workspaces and logs lie; how a file is read; what git finds around itself."""
@@ -43,6 +47,8 @@ class Ground:
     """The folder of the logs of an execution or a service, by its id."""
     read_file: ReadFile = _no_file
     git_environment: Mapping[str, str] = field(default_factory=dict)
+    hand_over: Callable[[str, Path], None] = _keep
+    """Gives a scratch workspace that was filled to the user as whom its steps run; by its creator's id."""
 
     def workspace(self, environment_id: str) -> Path:
         """The scratch workspace of an environment."""

@@ -346,7 +346,7 @@ def _variables(live: LiveService, output: str, access: StepAccess) -> dict[str, 
     found["PHASED_SERVICE_ID"] = record.id
     found["PHASED_SESSION"] = live.progress.session
     found["PHASED_OUTPUT"] = output
-    found.update(access.way_back(environment, record.id))
+    found.update(access.way_back(environment))
     return found
 
 

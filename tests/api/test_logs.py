@@ -1,0 +1,173 @@
+"""Logs over HTTP: replay and follow, parts of them, and what they hide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.api.daemon import ENVIRONMENTS, NOBODY, SECRETS, TASKS, Api, Daemon, wait_for
+
+
+def test_a_log_is_replayed_and_followed_to_its_end(api: Api, served: Daemon) -> None:
+    """A plain GET: from the start, until the run has ended."""
+    gate = served.workspace / "gate"
+    command = f"echo first; while [ ! -e {gate} ]; do sleep 0.05; done; echo last"
+    execution = api.start(api.task("followed", command))
+    url = wait_for(lambda: api.execution(execution)["status"].get("logUrl"), "a log")
+    with served.client() as other, other.stream("GET", url) as response:
+        assert response.headers["content-type"].startswith("text/plain")
+        lines = response.iter_lines()
+        assert next(lines) == "first"
+        gate.touch()
+        assert list(lines) == ["last"]
+    assert api.client.get(url, params={"follow": "0"}).text == "first\nlast\n"
+
+
+def test_the_address_is_absent_until_there_is_something_to_read(api: Api) -> None:
+    """Never empty."""
+    first = api.task("slow-start", "sleep 1000")
+    second = api.task("after-slow", "true", dependsOn=[first])
+    started = api.call(f"{TASKS}/StartTask", {"id": second})["taskExecution"]
+    assert "logUrl" not in started["status"]
+    api.until(started["id"], "RUNNING")
+    wait_for(lambda: api.execution(started["id"])["status"].get("logUrl"), "a log")
+    api.call(f"{TASKS}/StopTaskExecution", {"id": started["id"]})
+    api.until(started["id"], "STOPPED")
+
+
+def test_lines_of_several_steps_say_whose_they_are(api: Api) -> None:
+    """And one step's is as it was written."""
+    first = api.task("one", "printf 'a\\nb'")
+    second = api.task("two", "echo c", dependsOn=[first])
+    execution = api.until(api.start(second), "SUCCEEDED")
+    url = execution["status"]["logUrl"]
+    assert api.client.get(url).text == "one | a\none | b\ntwo | c\n"
+    assert api.client.get(url, params={"step": "one"}).content == b"a\nb"
+    assert api.client.get(url, params={"step": "two", "follow": "0"}).text == "c\n"
+    refused = api.client.get(url, params={"step": "three"})
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    assert "one, two" in refused.json()["message"]
+
+
+@pytest.mark.parametrize(("tail", "lines"), [("2", ["8", "9"]), ("0", []), ("100", [str(n) for n in range(10)])])
+def test_the_last_lines_alone(api: Api, tail: str, lines: list[str]) -> None:
+    """`?tail=`."""
+    execution = api.run(f"tailed-{tail}", "for n in 0 1 2 3 4 5 6 7 8 9; do echo $n; done")
+    assert api.client.get(execution["status"]["logUrl"], params={"tail": tail}).text.split() == lines
+
+
+@pytest.mark.parametrize("query", [{"tail": "-1"}, {"tail": "x"}, {"follow": "maybe"}])
+def test_parts_that_make_no_sense_are_refused(api: Api, query: dict[str, str]) -> None:
+    """Not guessed."""
+    execution = api.run(f"odd-{next(iter(query.values()))}", "true")
+    assert api.client.get(execution["status"]["logUrl"], params=query).json()["code"] == "invalid_argument"
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "content", "told"),
+    [
+        ("bytes=0-3", 206, b"0123", "bytes 0-3/10"),
+        ("bytes=4-", 206, b"456789", "bytes 4-9/10"),
+        ("bytes=-2", 206, b"89", "bytes 8-9/10"),
+        ("bytes=8-100", 206, b"89", "bytes 8-9/10"),
+        ("bytes=10-", 416, None, None),
+        ("bytes=3-1", 200, b"0123456789", None),
+        ("bytes=0-1,3-4", 200, b"0123456789", None),
+        ("lines=0-1", 200, b"0123456789", None),
+    ],
+)
+def test_ranges_of_one_step(
+    api: Api, header: str, status: int, content: bytes | None, told: str | None
+) -> None:
+    """As RFC 9110 has them; what is no single range is passed over."""
+    execution = api.run(f"ranged-{abs(hash(header))}", "printf 0123456789")
+    response = api.client.get(execution["status"]["logUrl"], headers={"range": header})
+    assert response.status_code == status
+    assert response.headers.get("content-range") == told
+    if content is not None:
+        assert response.content == content
+    head = api.client.head(execution["status"]["logUrl"], headers={"range": header})
+    assert (head.status_code, head.content) == (status, b"")
+
+
+def test_secrets_are_masked_character_for_character(api: Api) -> None:
+    """In the whole and in ranges, also where a range cuts through one; the file itself is as it was printed."""
+    value = "hunter2-and-more"
+    scope = {"projectId": api.environment}
+    body = {"name": "MASKED", "value": value, "environmentVariable": True, "scope": scope}
+    api.call(f"{SECRETS}/CreateSecret", body)
+    execution = api.run("tells-all", 'echo "before $MASKED after"')
+    url = execution["status"]["logUrl"]
+    shown = f"before {'*' * len(value)} after\n"
+    assert api.client.get(url).text == shown
+    for first in range(len(shown)):
+        part = api.client.get(url, headers={"range": f"bytes={first}-{first + 3}"}).text
+        assert part == shown[first : first + 4]
+
+
+def test_a_log_without_output_is_empty(api: Api) -> None:
+    """And its address is told all the same: who waits for it would wait for ever."""
+    execution = api.run("says-nothing", "true")
+    response = api.client.get(execution["status"]["logUrl"])
+    assert (response.status_code, response.content) == (200, b"")
+
+
+def test_a_large_log_costs_no_memory(api: Api, served: Daemon) -> None:
+    """It is read in blocks, as fast as the reader reads."""
+    execution = api.run("large-log", "head -c 64000000 /dev/zero | tr '\\0' x")
+    before = _resident(served)
+    with served.client() as other, other.stream("GET", execution["status"]["logUrl"]) as response:
+        size = sum(len(block) for block in response.iter_bytes())
+    assert size == 64_000_000
+    assert _resident(served) - before < 16_000_000
+
+
+def test_the_log_of_a_service(api: Api, served: Daemon) -> None:
+    """Followed until it stops; absent before its first start."""
+    body = {
+        "environmentId": api.environment,
+        "metadata": {"reference": "talks"},
+        "spec": {"commands": {"start": "echo serving; exec sleep 1000"}},
+    }
+    service = api.call(f"{TASKS}/CreateService", body)["service"]
+    assert "logUrl" not in service["status"]
+    api.call(f"{TASKS}/StartService", {"id": service["id"]})
+
+    def url() -> str | None:
+        status = api.call(f"{TASKS}/GetService", {"id": service["id"]})["service"]["status"]
+        found: str | None = status.get("logUrl")
+        return found
+
+    address = wait_for(url, "a log")
+    with served.client() as other, other.stream("GET", address) as response:
+        lines = response.iter_lines()
+        assert next(lines) == "serving"
+        api.call(f"{TASKS}/StopService", {"id": service["id"]})
+        assert list(lines) == []
+
+
+@pytest.mark.parametrize("path", [f"/logs/executions/{NOBODY}", f"/logs/services/{NOBODY}", "/logs/executions/..%2f..%2fx"])
+def test_logs_of_nothing_are_not_found(api: Api, path: str) -> None:
+    """With an error of the API's form."""
+    response = api.client.get(path)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+def test_over_tcp_the_address_is_where_the_client_came_in(served: Daemon, api: Api) -> None:
+    """With the token that CreateEnvironmentLogsToken gives."""
+    execution = api.run("over-tcp", "echo there")
+    token = api.call(f"{ENVIRONMENTS}/CreateEnvironmentLogsToken", {"environmentId": api.environment})["accessToken"]
+    with served.tcp(api.token("ENVIRONMENT_VIEWER")) as client:
+        url = Api(client, api.environment).execution(execution["id"])["status"]["logUrl"]
+    assert url.startswith(served.address)
+    with served.tcp(token) as client:
+        assert client.get(url).text == "there\n"
+    with served.tcp() as client:
+        assert client.get(url).status_code == 401
+
+
+def _resident(served: Daemon) -> int:
+    """Bytes that the daemon holds in memory."""
+    text = Path(f"/proc/{served.pid}/statm").read_text()
+    return int(text.split()[1]) * 4096
