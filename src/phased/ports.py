@@ -19,12 +19,14 @@ from phased.core.status import StatusChange, StepStatus
 if TYPE_CHECKING:  # a foreground run needs none of what these bring
     from phased.core.access import FormerValue, SecretRecord, TokenRecord
     from phased.core.environment import EnvironmentRecord, ExecutionQuery, TaskRecord
+    from phased.core.firing import FiringRecord
 
 __all__ = [
     "AccessStore",
     "Clock",
     "DefinitionStore",
     "ExecutionRecord",
+    "FiringStore",
     "RunExited",
     "RunLost",
     "RunNotStarted",
@@ -102,6 +104,8 @@ class ServiceRecord:
     """Variables that who started it handed over: outputs of what it depends on."""
     owner: str = ""
     """The firing, of a run in the foreground, that it was started for and that ends it; "" if none."""
+    started_by: str = ""
+    """The trigger that started it, or `manual`; "" where nobody has said. Some secrets depend on it."""
 
 
 class Store(Protocol):
@@ -174,6 +178,24 @@ class DefinitionStore(Protocol):
 
     async def count(self, query: ExecutionQuery, at_most: int) -> int:
         """How many there are, `after` aside; counting ends at `at_most`."""
+
+
+class FiringStore(Protocol):
+    """Remembers firings of triggers. What a call saved survives a loss of power.
+
+    Raises StoreFull where there is no room, StoreError otherwise; then nothing of the call is saved.
+    """
+
+    async def save_firing(self, record: FiringRecord) -> None:
+        """Save a new firing, or a known one; of an environment the newest thousand are kept."""
+
+    async def get_firing(self, firing_id: str) -> FiringRecord | None:
+        """One firing, or None."""
+
+    async def list_firings(
+        self, environment_id: str | None = None, *, unfinished: bool = False
+    ) -> list[FiringRecord]:
+        """Of an environment, or all, newest first. `unfinished`: only those that are not completed."""
 
 
 class AccessStore(Protocol):

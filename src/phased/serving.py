@@ -134,7 +134,8 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
                     state.execution_path,
                     read_automations,
                     base_environment(),
-                    users.hand_over,
+                    hand_over=users.hand_over,
+                    forget=vault.delete_of,
                 ),
             )
         )

@@ -74,7 +74,8 @@ class Bench:
     def log(self, live: LiveExecution) -> Path:
         """Where its one step printed to."""
         (step_id,) = live.steps
-        return log_path(self.folder)(live.record.id, step_id)
+        path: Path = log_path(self.folder)(live.record.id, step_id)
+        return path
 
     def cause(self, live: LiveExecution) -> str | None:
         """Why its one step failed."""
@@ -141,7 +142,7 @@ async def test_a_missing_secret_fails_the_step_before_its_command(folder: Path) 
 async def test_a_users_secrets_do_not_exist_during_a_prebuild(folder: Path) -> None:
     """Neither mounted nor named."""
     async with bench(folder) as at:
-        await at.keep("MINE", VALUE, apiOnly=False, environmentVariable=True)
+        await at.keep("MINE", VALUE, environmentVariable=True)
         assert await at.said('echo "${MINE-none}"') == f"{VALUE}\n"
         assert await at.said('echo "${MINE-none}"', "prebuild") == "none\n"
         live = await at.run("true", "prebuild", OTHER={"secret": "MINE"})

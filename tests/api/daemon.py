@@ -61,10 +61,12 @@ class Daemon:
             *("--state-dir", str(self.state), "--socket", str(self.socket), *arguments),
         ]
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start it and wait until it is READY."""
+    def start(
+        self, *arguments: str, env: Mapping[str, str] | None = None, command: list[str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start it and wait until it is READY; `command` stands for the usual one."""
         process = subprocess.Popen(
-            self.command(*arguments),
+            command or self.command(*arguments),
             env=self.environment(env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -92,7 +94,9 @@ class Daemon:
     def tcp(self, token: str | None = None, **options: Any) -> httpx.Client:
         """Over TCP, with a token or without."""
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        client = httpx.Client(base_url=self.address, timeout=PATIENCE, headers=headers, verify=False, **options)
+        client = httpx.Client(
+            base_url=self.address, timeout=PATIENCE, headers=headers, verify=False, **options
+        )
         self._clients.append(client)
         return client
 

@@ -65,10 +65,15 @@ def request(route: Route, world: dict[str, str]) -> dict[str, Any]:
             "Token",
         )
         body["id"] = world.get(noun.lower(), NOBODY)
-    more = {
+    more: dict[str, dict[str, Any]] = {
         "CreateTask": {"metadata": {"reference": "never"}},
         "CreateService": {"metadata": {"reference": "never"}, "spec": {"commands": {"start": "x"}}},
-        "CreateSecret": {"name": "NEVER", "value": "v", "apiOnly": True, "scope": {"projectId": world["environment"]}},
+        "CreateSecret": {
+            "name": "NEVER",
+            "value": "v",
+            "apiOnly": True,
+            "scope": {"projectId": world["environment"]},
+        },
         "UpdateSecretValue": {"value": "v"},
         "GetRunner": {"runnerId": NOBODY},
         "ApplyFile": {"content": "tasks: {}"},
@@ -77,7 +82,9 @@ def request(route: Route, world: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("route", UNARY, ids=lambda route: route.method)
-def test_over_tcp_nothing_is_answered_without_a_token(served: Daemon, world: dict[str, str], route: Route) -> None:
+def test_over_tcp_nothing_is_answered_without_a_token(
+    served: Daemon, world: dict[str, str], route: Route
+) -> None:
     """Also who would be an admin on the socket."""
     with served.tcp() as client:
         response = client.post(route.path, json=request(route, world))
@@ -126,7 +133,10 @@ def test_a_viewer_can_follow_and_not_start(served: Daemon, api: Api, world: dict
         code, message = viewer.refused(f"{TASKS}/StartTask", {"id": world["task"]})
         assert code == "permission_denied"
         assert "RESOURCE_ROLE_ENVIRONMENT_TASK_USER" in message
-        assert viewer.refused(f"{SECRETS}/GetSecretValue", {"secretId": world["secret"]})[0] == "permission_denied"
+        assert (
+            viewer.refused(f"{SECRETS}/GetSecretValue", {"secretId": world["secret"]})[0]
+            == "permission_denied"
+        )
 
 
 def test_tokens_that_are_no_good_are_refused(served: Daemon, api: Api, world: dict[str, str]) -> None:
@@ -140,7 +150,13 @@ def test_tokens_that_are_no_good_are_refused(served: Daemon, api: Api, world: di
             client.post(f"/{TASKS}/ListTasks", json={}),
             *(
                 client.post(f"/{TASKS}/ListTasks", json={}, headers={"authorization": header})
-                for header in (f"Bearer {short}", "Bearer nonsense", "Basic cm9vdDo=", "Bearer", f"Bearer {made['value']}x")
+                for header in (
+                    f"Bearer {short}",
+                    "Bearer nonsense",
+                    "Basic cm9vdDo=",
+                    "Bearer",
+                    f"Bearer {made['value']}x",
+                )
             ),
         ]
     assert [response.status_code for response in refused] == [401] * 6
@@ -160,8 +176,12 @@ def test_a_token_shown_on_the_socket_limits(api: Api, world: dict[str, str]) -> 
 
 def test_a_token_for_logs_reads_logs_alone(served: Daemon, api: Api, world: dict[str, str]) -> None:
     """Of its own environment; every method is closed to it."""
-    token = api.call(f"{ENVIRONMENTS}/CreateEnvironmentLogsToken", {"environmentId": api.environment})["accessToken"]
-    other = api.call(f"{ENVIRONMENTS}/CreateEnvironmentLogsToken", {"environmentId": world["other"]})["accessToken"]
+    token = api.call(f"{ENVIRONMENTS}/CreateEnvironmentLogsToken", {"environmentId": api.environment})[
+        "accessToken"
+    ]
+    other = api.call(f"{ENVIRONMENTS}/CreateEnvironmentLogsToken", {"environmentId": world["other"]})[
+        "accessToken"
+    ]
     path = f"/logs/executions/{world['execution']}"
     with served.tcp(token) as client:
         assert client.get(path).status_code == 200
@@ -175,7 +195,9 @@ def test_a_token_for_logs_reads_logs_alone(served: Daemon, api: Api, world: dict
 
 def test_an_access_token_uses_its_environment(served: Daemon, api: Api, world: dict[str, str]) -> None:
     """CreateEnvironmentAccessToken."""
-    token = api.call(f"{ENVIRONMENTS}/CreateEnvironmentAccessToken", {"environmentId": api.environment})["accessToken"]
+    token = api.call(f"{ENVIRONMENTS}/CreateEnvironmentAccessToken", {"environmentId": api.environment})[
+        "accessToken"
+    ]
     with served.tcp(token) as client:
         assert client.post(f"/{TASKS}/GetTask", json={"id": world["task"]}).status_code == 200
         found = client.post(f"/{ENVIRONMENTS}/ListEnvironments", json={}).json()["environments"]
@@ -231,7 +253,9 @@ def test_a_stream_ends_with_the_rights_of_its_reader(served: Daemon, api: Api) -
 
 def test_values_of_secrets_are_in_no_answer_but_their_own(api: Api, world: dict[str, str]) -> None:
     """Neither in lists nor in errors."""
-    assert api.call(f"{SECRETS}/GetSecretValue", {"secretId": world["secret"]})["value"] == "of-the-environment"
+    assert (
+        api.call(f"{SECRETS}/GetSecretValue", {"secretId": world["secret"]})["value"] == "of-the-environment"
+    )
     assert "of-the-environment" not in str(api.call(f"{SECRETS}/ListSecrets"))
     body = {"name": "x", "value": "hidden-in-this-error", "environmentVariable": True}
     assert "hidden-in-this-error" not in str(api.refused(f"{SECRETS}/CreateSecret", body))

@@ -50,7 +50,9 @@ def test_lines_of_several_steps_say_whose_they_are(api: Api) -> None:
     assert "one, two" in refused.json()["message"]
 
 
-@pytest.mark.parametrize(("tail", "lines"), [("2", ["8", "9"]), ("0", []), ("100", [str(n) for n in range(10)])])
+@pytest.mark.parametrize(
+    ("tail", "lines"), [("2", ["8", "9"]), ("0", []), ("100", [str(n) for n in range(10)])]
+)
 def test_the_last_lines_alone(api: Api, tail: str, lines: list[str]) -> None:
     """`?tail=`."""
     execution = api.run(f"tailed-{tail}", "for n in 0 1 2 3 4 5 6 7 8 9; do echo $n; done")
@@ -92,7 +94,7 @@ def test_ranges_of_one_step(
 
 
 def test_secrets_are_masked_character_for_character(api: Api) -> None:
-    """In the whole and in ranges, also where a range cuts through one; the file itself is as it was printed."""
+    """In the whole and in ranges, also where a range cuts through one."""
     value = "hunter2-and-more"
     scope = {"projectId": api.environment}
     body = {"name": "MASKED", "value": value, "environmentVariable": True, "scope": scope}
@@ -147,7 +149,9 @@ def test_the_log_of_a_service(api: Api, served: Daemon) -> None:
         assert list(lines) == []
 
 
-@pytest.mark.parametrize("path", [f"/logs/executions/{NOBODY}", f"/logs/services/{NOBODY}", "/logs/executions/..%2f..%2fx"])
+@pytest.mark.parametrize(
+    "path", [f"/logs/executions/{NOBODY}", f"/logs/services/{NOBODY}", "/logs/executions/..%2f..%2fx"]
+)
 def test_logs_of_nothing_are_not_found(api: Api, path: str) -> None:
     """With an error of the API's form."""
     response = api.client.get(path)
@@ -157,7 +161,9 @@ def test_logs_of_nothing_are_not_found(api: Api, path: str) -> None:
 def test_over_tcp_the_address_is_where_the_client_came_in(served: Daemon, api: Api) -> None:
     """With the token that CreateEnvironmentLogsToken gives."""
     execution = api.run("over-tcp", "echo there")
-    token = api.call(f"{ENVIRONMENTS}/CreateEnvironmentLogsToken", {"environmentId": api.environment})["accessToken"]
+    token = api.call(f"{ENVIRONMENTS}/CreateEnvironmentLogsToken", {"environmentId": api.environment})[
+        "accessToken"
+    ]
     with served.tcp(api.token("ENVIRONMENT_VIEWER")) as client:
         url = Api(client, api.environment).execution(execution["id"])["status"]["logUrl"]
     assert url.startswith(served.address)

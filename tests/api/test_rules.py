@@ -1,4 +1,4 @@
-"""Every rule of the contract's source, violated once, over HTTP: each is refused, naming the field's JSON path."""
+"""Every rule of the contract's source, violated once, over HTTP: each is refused, naming the JSON path."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Case = tuple[str, dict[str, Any], str]
 
 
 def _violations(oracle: Oracle, name: str, seen: frozenset[str]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Objects of a message that break one rule each, and where; of each rule the first value that breaks it."""
+    """Objects of a message that break one rule each, and where; of each rule the first that does."""
     fields = oracle.messages[name].get("fields", {})
     for field_name, field in fields.items():
         told: set[str] = set()
@@ -66,7 +66,9 @@ def test_each_violation_is_refused_by_its_path(api: Api) -> None:
     for method, body, path in cases:
         response = api.post(method, body)
         said = response.json()
-        if (response.status_code, said.get("code")) != (400, "invalid_argument") or path not in said["message"]:
+        if (response.status_code, said.get("code")) != (400, "invalid_argument") or path not in said[
+            "message"
+        ]:
             wrong.append((method, path, str(body)[:200], response.status_code, str(said)[:200]))
     assert wrong == []
     assert len(cases) > 300
@@ -89,11 +91,11 @@ def test_ids_that_are_paths_are_no_ids(api: Api, identifier: str) -> None:
     """Of whatever: nothing but a UUID is looked up."""
     for route in ROUTES:
         for field in ("id", "environment_id", "secret_id", "runner_id"):
-            if field in {one.name for one in wire_fields(route.request)} and not route.streams:
-                if _is_required(route.request, field) or identifier:
-                    code, message = api.refused(route.path[1:], {field: identifier})
-                    assert code in {"invalid_argument", "not_found"}, route.path
-                    assert len(message) < 1000
+            known = field in {one.name for one in wire_fields(route.request)} and not route.streams
+            if known and (identifier or _is_required(route.request, field)):
+                code, message = api.refused(route.path[1:], {field: identifier})
+                assert code in {"invalid_argument", "not_found"}, route.path
+                assert len(message) < 1000
 
 
 @pytest.mark.parametrize("reference", ["../../etc", "a/b", "a b", "", "é", "x" * 129, "a\n"])

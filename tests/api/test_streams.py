@@ -1,4 +1,4 @@
-"""Streams of events: live before they answer, nothing missed, resumed without a gap or with one that is told."""
+"""Streams of events: live before they answer, nothing missed, resumed without a gap or with a told one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def about(found: Iterator[dict[str, Any]], identifier: str) -> Iterator[dict[str
 
 def test_a_watch_is_live_when_it_answers(api: Api, served: Daemon) -> None:
     """The first line is empty; whatever happens after the headers is told."""
-    with served.client() as other, api.client.stream("POST", WATCH, json={"environmentId": api.environment}, headers=JSONL) as response:
+    with (
+        served.client() as other,
+        api.client.stream("POST", WATCH, json={"environmentId": api.environment}, headers=JSONL) as response,
+    ):
         watcher = Api(other, api.environment)
         found = events(response)
         assert next(found) == {}
@@ -52,9 +55,12 @@ def test_a_watch_is_live_when_it_answers(api: Api, served: Daemon) -> None:
 
 
 def test_a_log_can_be_waited_for_as_clients_do(api: Api, served: Daemon) -> None:
-    """Read, subscribe, read again, then read at each event: the address of the log comes, also without output."""
+    """Read, subscribe, read again, then read at each event: the address comes, also without output."""
     execution = api.start(api.task("silent", "sleep 0.2"))
-    with served.client() as other, other.stream("POST", WATCH, json={"environmentId": api.environment}) as response:
+    with (
+        served.client() as other,
+        other.stream("POST", WATCH, json={"environmentId": api.environment}) as response,
+    ):
         found = events(response)
         next(found)
         while not (url := api.execution(execution)["status"].get("logUrl")):
@@ -90,7 +96,9 @@ def test_filters_narrow_the_organizations_scope(api: Api, served: Daemon) -> Non
         found = events(response)
         next(found)
         api.call(f"{ENVIRONMENTS}/CreateEnvironment", {"name": "not wanted"})
-        api.call(f"{ENVIRONMENTS}/UpdateEnvironment", {"environmentId": wanted, "metadata": {"name": "new name"}})
+        api.call(
+            f"{ENVIRONMENTS}/UpdateEnvironment", {"environmentId": wanted, "metadata": {"name": "new name"}}
+        )
         while (event := next(found))["operation"] != "RESOURCE_OPERATION_UPDATE":
             assert event["resourceId"] == wanted
     assert event["resourceId"] == wanted
@@ -120,14 +128,17 @@ def test_filters_go_with_the_organization_alone(api: Api) -> None:
 def test_readers_that_go_away_are_forgotten(api: Api, served: Daemon) -> None:
     """In the middle of a stream, without a word."""
     body = json.dumps({}).encode()
-    head = f"POST {WATCH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    fields = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    head = f"POST {WATCH} HTTP/1.1\r\n{fields}\r\n\r\n"
     for _ in range(20):
         with socket.socket(socket.AF_UNIX) as raw:
             raw.settimeout(60)
             raw.connect(str(served.socket))
             raw.sendall(head.encode() + body)
             assert raw.recv(4096).startswith(b"HTTP/1.1 200")
-    wait_for(lambda: "phased_event_subscribers 0.0" in api.client.get("/metrics").text, "no subscriber is left")
+    wait_for(
+        lambda: "phased_event_subscribers 0.0" in api.client.get("/metrics").text, "no subscriber is left"
+    )
 
 
 # ---- server-sent events ------------------------------------------------------------------------------
@@ -209,7 +220,10 @@ def test_a_gap_is_told(served: Daemon, api: Api) -> None:
 def test_a_stream_of_one_environment(api: Api, served: Daemon) -> None:
     """Nothing of others."""
     other_environment = api.call(f"{ENVIRONMENTS}/CreateEnvironment", {"name": "apart"})["environment"]["id"]
-    with served.client() as other, other.stream("GET", "/events", params={"environmentId": other_environment}) as response:
+    with (
+        served.client() as other,
+        other.stream("GET", "/events", params={"environmentId": other_environment}) as response,
+    ):
         sent = Sent(response)
         _, _, snapshot = sent.next()
         assert [one["id"] for one in snapshot["environments"]] == [other_environment]

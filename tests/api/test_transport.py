@@ -124,11 +124,17 @@ def test_the_query_continues_a_list(api: Api) -> None:
         if not (token := page["pagination"].get("nextToken")):
             break
         params = {"token": token}
-    assert len(seen) == len(set(seen)) == len(api.call(f"{TASKS}/ListTasks", {"pagination": {"pageSize": 100}})["tasks"])
+    assert (
+        len(seen)
+        == len(set(seen))
+        == len(api.call(f"{TASKS}/ListTasks", {"pagination": {"pageSize": 100}})["tasks"])
+    )
     assert len(api.call(f"{TASKS}/ListTasks", body, params={"pageSize": "3"})["tasks"]) == 3
 
 
-@pytest.mark.parametrize("params", [{"token": "nonsense"}, {"pageSize": "-1"}, {"pageSize": "101"}, {"pageSize": "x"}])
+@pytest.mark.parametrize(
+    "params", [{"token": "nonsense"}, {"pageSize": "-1"}, {"pageSize": "101"}, {"pageSize": "x"}]
+)
 def test_a_bad_continuation_is_refused(api: Api, params: dict[str, str]) -> None:
     """Not passed over: the client would loop for ever."""
     assert api.refused(f"{TASKS}/ListTasks", params=params)[0] == "invalid_argument"
@@ -156,7 +162,14 @@ def test_unknown_paths_are_errors_of_connect(client: httpx.Client, path: str, st
 
 @pytest.mark.parametrize(
     "content_type",
-    ["", "text/plain", "application/xml", "application/grpc", "application/grpc+proto", "application/connect+json"],
+    [
+        "",
+        "text/plain",
+        "application/xml",
+        "application/grpc",
+        "application/grpc+proto",
+        "application/connect+json",
+    ],
 )
 def test_another_content_type_is_refused(client: httpx.Client, content_type: str) -> None:
     """With 415 and a body that says which would do."""
@@ -167,7 +180,18 @@ def test_another_content_type_is_refused(client: httpx.Client, content_type: str
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"[]", b'"text"', b"nul", b"{'id': 1}", b"\xff\xfe", b'{"id":"\xff"}', b'{"a":NaN}', b"[" * 100_000, b'{"a":' * 9000],
+    [
+        b"{",
+        b"[]",
+        b'"text"',
+        b"nul",
+        b"{'id': 1}",
+        b"\xff\xfe",
+        b'{"id":"\xff"}',
+        b'{"a":NaN}',
+        b"[" * 100_000,
+        b'{"a":' * 9000,
+    ],
 )
 def test_malformed_json_is_an_invalid_argument(client: httpx.Client, body: bytes) -> None:
     """And the daemon goes on."""
@@ -194,7 +218,9 @@ def test_malformed_compression_is_an_invalid_argument(client: httpx.Client) -> N
 def test_what_is_unknown_in_json_is_passed_over(api: Api) -> None:
     """As protobuf runtimes do; names in snake_case are known too."""
     task = api.task("unknown", "true")
-    found = api.call(f"{TASKS}/ListTasks", {"filter": {"task_ids": [task], "colour": "red"}, "more": {"a": [1]}})
+    found = api.call(
+        f"{TASKS}/ListTasks", {"filter": {"task_ids": [task], "colour": "red"}, "more": {"a": [1]}}
+    )
     assert [one["id"] for one in found["tasks"]] == [task]
 
 

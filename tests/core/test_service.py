@@ -189,9 +189,19 @@ def test_a_stop_command_that_takes_too_long_is_killed_with_the_service(way: tupl
 def test_a_stop_before_it_runs_takes_effect_once_it_does() -> None:
     """There was nobody to signal before."""
     m = service()
-    assert drive(m, "start", "stop") == []
+    m.handle(start(), at(0))
+    assert m.handle(e.StopRequested("somebody"), at(1)) == [i.RemindOfLimit(at(121).boot)]
     assert phase_of(m) is Phase.STOPPING
     assert drive(m, "started")[0] == i.AskToEnd(m.progress.session)
+
+
+def test_a_start_that_is_never_reported_is_not_awaited_for_ever() -> None:
+    """If it still comes to run, it is killed."""
+    m = service()
+    drive(m, "start", "stop", "limit")
+    assert drive(m, "limit") == [i.EndLeftovers(m.progress.session, 0.0)]
+    cause = "it was being started, and whether it runs was not reported"
+    assert (phase_of(m), m.progress.cause) == (Phase.FAILED, cause)
 
 
 def test_a_stop_of_what_cannot_start_is_stopped() -> None:

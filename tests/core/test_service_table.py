@@ -201,7 +201,7 @@ def test_what_a_restored_machine_resumes_leads_on(policy: ServicePolicy, kinds: 
     for moment, kind in enumerate(["start", *kinds]):
         happen(m, kind, moment)
     waits = {type(one) for one in m.resume()}
-    runs = {S.STARTING, S.CANCELLING, S.PROBING, S.RUNNING}
+    runs = {S.STARTING, S.PROBING, S.RUNNING}
     assert waits or m.progress.state in RESTING | runs
 
 
@@ -216,7 +216,7 @@ def test_a_stop_always_comes_to_an_end(policy: ServicePolicy, kinds: list[str]) 
     for moment in range(51, 60):
         if m.progress.state in RESTING:
             break
-        happen(m, "started" if m.progress.state is S.CANCELLING else "limit", moment)
+        happen(m, "limit", moment)
     assert m.progress.state in RESTING
 
 

@@ -19,8 +19,8 @@ from phased.engine.clock import SystemClock
 from phased.engine.domain import Domain, Stores, open_domain
 from phased.engine.engine import Engine, Limits, Origin
 from phased.engine.environments.classes import EnvironmentClasses, only_local
-from phased.engine.environments.environments import OnStart
 from phased.engine.environments.ground import Ground, ReadFile
+from phased.engine.environments.workers import OnStart
 from phased.ports import Clock, Runner
 from phased.runners.process import ProcessRunner
 from phased.store.memory import MemoryStore
@@ -110,9 +110,9 @@ async def bench(
     classes: EnvironmentClasses = CLASSES,
     read_file: ReadFile | None = None,
     on_start: OnStart | None = None,
-    abandon: bool = False,
+    stop_timeout: float = 60.0,
 ) -> AsyncIterator[Bench]:
-    """A domain in this folder; `real`: over processes; `abandon`: what runs at the end goes on."""
+    """A domain in this folder; `real`: over processes."""
     workspace, state = folder / "w", StateDirectory(folder / "s")
     workspace.mkdir(exist_ok=True)
     state.create()
@@ -129,7 +129,7 @@ async def bench(
         else:
             fake = clock or FakeClock()
             ticking, running = fake, runner or FakeRunner(fake)
-        limits = Limits(stop_timeout=60.0)
+        limits = Limits(stop_timeout=stop_timeout)
         engine = await stack.enter_async_context(
             Engine(made, running, ticking, workspace, state.log_path, limits)
         )
@@ -152,7 +152,7 @@ async def bench(
         try:
             yield bench
         finally:
-            if real and not abandon:
+            if real:
                 with anyio.CancelScope(shield=True), anyio.fail_after(PATIENCE):
                     await _end(bench)
 

@@ -240,11 +240,10 @@ def test_control_c_on_a_terminal_draws_and_stops(phased: Program) -> None:
 def test_no_color_on_a_terminal_sends_no_color(phased: Program) -> None:
     """No color on a terminal sends no color."""
     phased.write("tasks:\n  a: {command: exit 1}\n")
-    for arguments, env in ((["--no-color"], {}), ([], {"NO_COLOR": "1"})):
-        terminal = phased.terminal("run", "a", *arguments, env=env)
-        assert terminal.end() == 1
-        assert "\x1b[31m" not in terminal.text
-        assert "\x1b[1;31m" not in terminal.text
+    terminal = phased.terminal("run", "a", env={"NO_COLOR": "1"})
+    assert terminal.end() == 1
+    assert "\x1b[31m" not in terminal.text
+    assert "\x1b[1;31m" not in terminal.text
     colored = phased.terminal("run", "a", rows=6, columns=30)
     assert colored.end() == 1
     assert "\x1b[1;31m" in colored.text
@@ -360,7 +359,7 @@ def test_the_worst_outcome_counts(phased: Program) -> None:
 def test_a_bad_file_runs_nothing(phased: Program, file: str, said: str) -> None:
     """A bad file runs nothing."""
     phased.write(file)
-    result = phased.run("run", "a")
+    result = phased.call("run", "a")
     assert (result.returncode, result.stdout) == (1, "")
     assert said in result.stderr
     assert "Traceback" not in result.stderr
@@ -371,9 +370,9 @@ def test_bytes_that_are_no_text_and_a_huge_file(phased: Program) -> None:
     """Bytes that are no text and a huge file."""
     path = phased.write("")
     path.write_bytes(b"tasks:\n  a: {command: '\xff'}\n")
-    assert phased.run("run", "a").returncode == 1
+    assert phased.call("run", "a").returncode == 1
     path.write_bytes(b"# " + b"x" * 10_000_000 + b"\n")
-    result = phased.run("run", "a")
+    result = phased.call("run", "a")
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
 
@@ -412,7 +411,7 @@ def test_an_unreadable_state_file_is_left_as_it_is(phased: Program, content: byt
     database = phased.state / "state.db"
     database.write_bytes(content)
     for verb in (["run", "a"], ["executions"]):
-        result = phased.run(*verb)
+        result = phased.call(*verb)
         assert result.returncode == 2, result.stderr
         assert "phased: cannot " in result.stderr
         assert "Traceback" not in result.stderr
@@ -424,7 +423,7 @@ def test_a_state_directory_that_is_a_file_is_refused(phased: Program) -> None:
     """A state directory that is a file is refused."""
     phased.write("tasks:\n  a: {command: echo}\n")
     phased.state.write_text("")
-    result = phased.run("run", "a")
+    result = phased.call("run", "a")
     assert result.returncode == 2
     assert "cannot use the state directory" in result.stderr
 

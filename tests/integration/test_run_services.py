@@ -123,7 +123,8 @@ tasks:
   seed:
     dependsOn: [db]
     command: |
-      psql -h "$PWD" -U test -d postgres -c 'create table t (a int)' -c 'insert into t values (7)' -Atc 'select a from t'
+      psql -h "$PWD" -U test -d postgres -Atqc 'create table t (a int)' -c 'insert into t values (7)'
+      psql -h "$PWD" -U test -d postgres -Atc 'select a from t'
 services:
   db:
     dependsOn: [init]

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tests.api.daemon import EVENTS, PATIENCE, TASKS, Api, Daemon, automations, daemon, wait_for
 
@@ -187,49 +195,78 @@ def test_tls_by_the_settings(one: Daemon) -> None:
         assert client.post(f"/{TASKS}/ListTasks", json={}).status_code == 200
 
 
-def test_a_thousand_connections_and_half_of_a_request(one: Daemon) -> None:
+@pytest.fixture
+def many_files() -> Iterator[int]:
+    """As many open files as the system lets this process have; how many connections fit, at most 1000."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield min(1000, max(soft, wanted) - 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_thousand_connections_and_half_of_a_request(one: Daemon, many_files: int) -> None:
     """They cost a descriptor each, and nobody else notices."""
     one.start()
-    connections = []
-    try:
-        for number in range(1000):
-            connection = socket.socket(socket.AF_UNIX)
-            connections.append(connection)
-            connection.settimeout(PATIENCE)
-            connection.connect(str(one.socket))
-            if number % 2:
-                head = f"POST /{TASKS}/ListTasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                connection.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+    with connections(one, many_files) as opened:
+        head = f"POST /{TASKS}/ListTasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        for connection in opened[::2]:
+            connection.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
         assert Api(one.client()).call(f"{TASKS}/ListTasks")
-    finally:
-        for connection in connections:
-            connection.close()
     assert Api(one.client()).call(f"{TASKS}/ListTasks")
 
 
-def test_an_idle_daemon_is_small_and_sleeps(one: Daemon) -> None:
-    """Under 80 MB with a hundred tasks; its loop is not woken by timers of its own."""
+def test_connections_leave_descriptors_for_the_engine(one: Daemon) -> None:
+    """Beyond the limit they are closed; what was begun goes on, and later ones are taken again."""
+    command = ["bash", "-c", 'ulimit -n 128; exec "$@"', "-", *one.command()]
+    one.start(command=command)
+    api = Api(one.client())
+    with connections(one, 100):
+        assert (
+            api.run("under-siege", "echo all the same")["status"]["phase"] == "TASK_EXECUTION_PHASE_SUCCEEDED"
+        )
+    wait_for(lambda: _answers(one), "new connections are taken")
+
+
+@contextmanager
+def connections(one: Daemon, count: int) -> Iterator[list[socket.socket]]:
+    """Open connections that say nothing."""
+    opened: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            connection = socket.socket(socket.AF_UNIX)
+            opened.append(connection)
+            connection.settimeout(PATIENCE)
+            connection.connect(str(one.socket))
+        yield opened
+    finally:
+        for connection in opened:
+            connection.close()
+
+
+def _answers(one: Daemon) -> bool:
+    with one.client() as client, suppress(httpx.TransportError):
+        return client.get("/healthz").status_code == 200
+    return False
+
+
+def test_an_idle_daemon_is_small(one: Daemon) -> None:
+    """Under 80 MB with a hundred tasks: what is not needed is not imported."""
     process = one.start()
     api = Api(one.client())
     for number in range(100):
         api.task(f"task-{number}", "true")
     api.client.close()
     status = dict(
-        line.split(":\t", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if ":\t" in line
+        line.split(":\t", 1)
+        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        if ":\t" in line
     )
     assert int(status["VmRSS"].split()[0]) < 80_000
 
 
 def _certificate(home: Path) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1, signed by itself."""
-    from datetime import UTC, datetime, timedelta
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)

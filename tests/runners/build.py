@@ -121,17 +121,28 @@ async def run(runner: Runner, *requests: RunRequest) -> list[RunReport]:
     return [ended[request.run_id] for request in requests]
 
 
+def log_of(request: RunRequest) -> str:
+    """What a run has written so far; nothing where it has no log yet."""
+    return bytes_of(request).decode()
+
+
+def bytes_of(request: RunRequest) -> bytes:
+    """The same, of output that is no text."""
+    path = Path(request.log)
+    return path.read_bytes() if path.exists() else b""
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that is not told."""
     with anyio.fail_after(DEADLINE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - of what is waited for, nobody tells
             await anyio.sleep(0.005)
 
 
 async def until_async(condition: Callable[[], Awaitable[object]]) -> None:
     """The same, of something that must be asked for."""
     with anyio.fail_after(DEADLINE):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - the same
             await anyio.sleep(0.005)
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def _dry(place: Place) -> AsyncIterator[Runner]:
+async def _dry(_: Place) -> AsyncIterator[Runner]:
     yield DryRunner(SystemClock())
 
 
@@ -29,11 +29,13 @@ async def _process(place: Place) -> AsyncIterator[Runner]:
 
 @pytest.fixture(params=[_dry, _process], ids=["dry", "process"])
 async def runner(request: pytest.FixtureRequest, place: Place) -> AsyncIterator[Runner]:
+    """Each implementation, ready for use."""
     async with request.param(place) as opened:
         yield opened
 
 
 async def test_each_run_is_started_then_ended_once(runner: Runner, place: Place) -> None:
+    """Two reports of each, in this order."""
     requests = [place.request("true") for _ in range(20)]
     await runner.start(requests)
     told: dict[str, list[type]] = {request.run_id: [] for request in requests}
@@ -45,12 +47,14 @@ async def test_each_run_is_started_then_ended_once(runner: Runner, place: Place)
 
 
 async def test_success_is_exit_code_0(runner: Runner, place: Place) -> None:
+    """Neither unknown nor by a signal."""
     [report] = await run(runner, place.request("true"))
     assert isinstance(report, RunExited)
     assert (report.code, report.signal) == (0, None)
 
 
 async def test_reports_waits_for_at_least_one(runner: Runner, place: Place) -> None:
+    """An empty bunch would make its reader turn for nothing."""
     await runner.start([])
     with anyio.move_on_after(0.05):
         pytest.fail(f"there was nothing to report: {await runner.reports()}")
@@ -59,6 +63,7 @@ async def test_reports_waits_for_at_least_one(runner: Runner, place: Place) -> N
 
 
 async def test_a_wait_for_reports_that_is_cancelled_loses_none(runner: Runner, place: Place) -> None:
+    """Again and again, while they come."""
     request = place.request("true")
     with anyio.move_on_after(0.01):
         await runner.reports()
@@ -72,6 +77,7 @@ async def test_a_wait_for_reports_that_is_cancelled_loses_none(runner: Runner, p
 
 
 async def test_an_ended_run_has_no_processes_and_leaves_none(runner: Runner, place: Place) -> None:
+    """Signals then reach nobody."""
     request = place.request("true")
     await run(runner, request)
     assert await runner.processes(request.run_id) == []
@@ -80,6 +86,7 @@ async def test_an_ended_run_has_no_processes_and_leaves_none(runner: Runner, pla
 
 
 async def test_what_was_never_asked_for_is_absent(runner: Runner, place: Place) -> None:
+    """It may be started, then."""
     run_id = place.request("true").run_id
     assert await runner.known([run_id]) == {run_id: "absent"}
     assert await runner.processes(run_id) == []
@@ -88,6 +95,7 @@ async def test_what_was_never_asked_for_is_absent(runner: Runner, place: Place) 
 
 
 async def test_forgetting_is_idempotent(runner: Runner, place: Place) -> None:
+    """Who saves results may crash before it knows that it had forgotten them."""
     request = place.request("true")
     await run(runner, request)
     await runner.forget([request.run_id])

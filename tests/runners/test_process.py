@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
+import sys
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
-from phased.ports import RunExited, RunNotStarted, RunReport
-from tests.runners.build import Place, outcome, run, until, until_ended, until_started
+import phased
+from phased.ports import RunExited, Runner, RunNotStarted, RunReport
+from phased.runners import fleet
+from phased.supervisor.journal import read_journal
+from tests.runners.build import (
+    Place,
+    bytes_of,
+    log_of,
+    outcome,
+    run,
+    until,
+    until_async,
+    until_ended,
+    until_started,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -18,23 +34,26 @@ async def _output(place: Place, command: str, **environment: str) -> str:
     async with place.runner(environment=environment) as runner:
         request = place.request(command)
         [report] = await run(runner, request)
-        assert outcome(report) == 0, Path(request.log).read_text()
-        return Path(request.log).read_text()
+        assert outcome(report) == 0, log_of(request)
+        return log_of(request)
 
 
 @pytest.mark.parametrize(
-    "command, expected", [("exit 7", 7), ("kill -9 $$", "signal 9"), ("kill -15 $$", "signal 15")]
+    ("command", "expected"), [("exit 7", 7), ("kill -9 $$", "signal 9"), ("kill -15 $$", "signal 15")]
 )
 async def test_the_exit_is_told_as_it_was(place: Place, command: str, expected: int | str) -> None:
+    """Code or signal."""
     async with place.runner() as runner:
         assert [outcome(report) for report in await run(runner, place.request(command))] == [expected]
 
 
 async def test_output_and_errors_go_to_the_log_in_order(place: Place) -> None:
+    """One pipe for both."""
     assert await _output(place, "echo a; echo b >&2; echo c") == "a\nb\nc\n"
 
 
 async def test_a_log_is_appended_to_and_private(place: Place) -> None:
+    """A second attempt writes behind the first."""
     log = place.logs / "x.log"
     log.write_text("before\n")
     log.chmod(0o600)
@@ -47,6 +66,7 @@ async def test_a_log_is_appended_to_and_private(place: Place) -> None:
 
 
 async def test_a_step_has_three_descriptors_a_session_and_no_input(place: Place) -> None:
+    """Nothing of the supervisor reaches it (rule 16)."""
     command = "cat; ls /proc/self/fd | wc -w; ps -o sid= -p $$ | tr -d ' '; echo $$"
     words = (await _output(place, command)).split()
     assert words[0] == "4", "0, 1, 2, and the one that ls opened"
@@ -54,12 +74,14 @@ async def test_a_step_has_three_descriptors_a_session_and_no_input(place: Place)
 
 
 async def test_signals_are_default_and_unblocked(place: Place) -> None:
+    """Whatever the supervisor blocks or ignores (rule 16)."""
     output = await _output(place, "grep -E '^Sig(Blk|Ign)' /proc/self/status")
     internal = 3 << 31  # posix_spawn of glibc ignores two signals that are its own: 32 and 33
     assert [int(line.split()[1], 16) & ~internal for line in output.splitlines()] == [0, 0]
 
 
 async def test_limits_umask_and_directory_are_the_users(place: Place) -> None:
+    """Not those of the supervisor (rule 16)."""
     before = os.umask(0o027)
     try:
         runner = place.runner()
@@ -68,10 +90,8 @@ async def test_limits_umask_and_directory_are_the_users(place: Place) -> None:
     async with runner:
         request = place.request("umask; ulimit -n; pwd; cat /proc/self/oom_score_adj")
         await run(runner, request)
-    import resource
-
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    umask, files, directory, oom = Path(request.log).read_text().split()
+    umask, files, directory, oom = log_of(request).split()
     assert umask == "0027"
     assert files in (str(limit), "unlimited")
     assert directory == str(place.workspace)
@@ -79,6 +99,7 @@ async def test_limits_umask_and_directory_are_the_users(place: Place) -> None:
 
 
 async def test_the_environment_is_the_base_less_the_engines_own_and_the_runs(place: Place) -> None:
+    """What systemd told the daemon is untrue for a step."""
     base = {
         "A": "base",
         "B": "base",
@@ -90,7 +111,7 @@ async def test_the_environment_is_the_base_less_the_engines_own_and_the_runs(pla
     async with place.runner(environment=base) as runner:
         request = place.request("env", B="own", PHASED_STEP_ID="id", C="ü\nx")
         await run(runner, request)
-    found = Path(request.log).read_text()
+    found = log_of(request)
     assert "A=base\n" in found
     assert "B=own\n" in found
     assert "PHASED_STEP_ID=id\n" in found
@@ -102,32 +123,37 @@ async def test_the_environment_is_the_base_less_the_engines_own_and_the_runs(pla
 
 
 async def test_bytes_that_are_no_text_survive_in_the_environment(place: Place) -> None:
+    """From the daemon over JSON to the step."""
     async with place.runner(environment={"RAW": os.fsdecode(b"\xff\xfe")}) as runner:
         request = place.request('printf "%s" "$RAW"')
         await run(runner, request)
-    assert Path(request.log).read_bytes() == b"\xff\xfe"
+    assert bytes_of(request) == b"\xff\xfe"
 
 
 async def test_the_default_shell_is_bash_if_present_else_sh(place: Place) -> None:
+    """Where none was chosen."""
     expected = "bash" if os.access("/bin/bash", os.X_OK) else "sh"
     async with place.runner(shell=None) as runner:
         request = place.request("cat /proc/$$/comm; true")
         await run(runner, request)
-    assert Path(request.log).read_text().strip() == expected
+    assert log_of(request).strip() == expected
 
 
 async def test_a_shell_by_name_is_found(place: Place) -> None:
+    """On the PATH."""
     async with place.runner(shell="sh") as runner:
         assert [outcome(r) for r in await run(runner, place.request("exit 3"))] == [3]
 
 
 async def test_no_e_the_last_status_counts(place: Place) -> None:
+    """The script decides by itself."""
     async with place.runner() as runner:
         assert [outcome(r) for r in await run(runner, place.request("false\ntrue"))] == [0]
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
 async def test_a_script_of_1_mb_runs_as_any_other(place: Place, shell: str) -> None:
+    """Longer than an argument may be; same $0, arguments and output, and nothing is left of it."""
     if not os.access(shell, os.X_OK):
         pytest.skip(f"{shell} is not here")
     filler = ": 'ü and other words that fill a line'\n" * 30_000
@@ -136,7 +162,7 @@ async def test_a_script_of_1_mb_runs_as_any_other(place: Place, shell: str) -> N
     async with place.runner(shell=shell) as runner:
         short, long = place.request("echo $0 $# 1\nexit 5"), place.request(command)
         assert [outcome(r) for r in await run(runner, short, long)] == [5, 5]
-    assert Path(long.log).read_text() == Path(short.log).read_text()
+    assert log_of(long) == log_of(short)
     assert sorted(path.name for path in place.logs.iterdir()) == ["1.log", "2.log"], "the script is gone"
 
 
@@ -146,6 +172,7 @@ def _reason(report: RunReport) -> str:
 
 
 async def test_what_cannot_start_says_why(place: Place) -> None:
+    """A phrase for each cause, and the others still start."""
     absent = str(place.root / "absent")
     (place.root / "file").write_text("")
     fifo, link = str(place.logs / "fifo"), str(place.logs / "link")
@@ -177,34 +204,38 @@ async def test_what_cannot_start_says_why(place: Place) -> None:
 
 
 async def test_a_shell_that_is_missing_is_named(place: Place) -> None:
+    """It is a setting, so its name helps."""
     async with place.runner(shell="/no/such/shell") as runner:
         [report] = await run(runner, place.request("true"))
     assert _reason(report) == "no such shell: /no/such/shell"
 
 
 async def test_starting_again_by_the_same_id_starts_nothing(place: Place) -> None:
+    """Idempotent by run id (rule 3)."""
     async with place.runner() as runner:
         request = place.request("echo once")
         await run(runner, request)
         await runner.start([request])
         await run(runner, place.request("true"))
-    assert Path(request.log).read_text() == "once\n"
+    assert log_of(request) == "once\n"
 
 
 async def test_the_leaders_exit_ends_a_run_not_the_end_of_its_output(place: Place) -> None:
+    """Background children go on, and so does their output (rule 12)."""
     async with place.runner() as runner:
         request = place.request(
             f"(while [ ! -e {place.root}/go ]; do sleep 0.02; done; echo late) & echo early"
         )
         assert [outcome(r) for r in await run(runner, request)] == [0]
-        assert Path(request.log).read_text() == "early\n", "drained before the exit is told"
+        assert log_of(request) == "early\n", "drained before the exit is told"
         left = await runner.leftovers()
         assert set(left) == {request.run_id}
         (place.root / "go").touch()
-        await until(lambda: Path(request.log).read_text() == "early\nlate\n")
+        await until(lambda: log_of(request) == "early\nlate\n")
 
 
 async def test_a_runner_that_leaves_ends_no_step_and_the_next_gets_its_exit(place: Place) -> None:
+    """Also its log, unbroken; and in the end nothing is left."""
     go = place.root / "go"
     request = place.request(f"echo a; while [ ! -e {go} ]; do sleep 0.02; done; echo b; exit 6")
     async with place.runner() as runner:
@@ -218,12 +249,13 @@ async def test_a_runner_that_leaves_ends_no_step_and_the_next_gets_its_exit(plac
         ended = await until_ended(runner, [request.run_id])
         assert outcome(ended[request.run_id]) == 6
         await runner.forget([request.run_id])
-    assert Path(request.log).read_text() == "a\nb\n"
+    assert log_of(request) == "a\nb\n"
     assert place.supervisors() == []
     assert place.generations() == []
 
 
 async def test_what_ended_while_nobody_was_there_is_known(place: Place) -> None:
+    """From the journal, until it is forgotten."""
     requests = [place.request("sleep 0.2; exit 9"), place.request("sleep 0.2")]
     async with place.runner() as runner:
         await runner.start(requests)
@@ -244,8 +276,89 @@ async def test_what_ended_while_nobody_was_there_is_known(place: Place) -> None:
 
 
 async def test_files_of_a_supervisor_are_private(place: Place) -> None:
+    """Rule 7."""
     async with place.runner() as runner:
         await run(runner, place.request("true"))
         folder = place.state / "supervisors" / "1"
         modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in [folder, *folder.iterdir()]}
     assert modes == {"1": 0o700, "lock": 0o600, "journal": 0o600, "socket": 0o600, "errors": 0o600}
+
+
+async def test_a_supervisor_hands_over_after_so_many_runs(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It remembers every run it had, so one could not do for ever; what still runs there goes on."""
+    monkeypatch.setattr(fleet, "_RUNS_OF_A_GENERATION", 3)
+    async with place.runner() as runner:
+        long = place.request(f"while [ ! -e {place.root}/go ]; do sleep 0.02; done; exit 9")
+        await runner.start([long])
+        await until_started(runner, [long.run_id])
+        for _ in range(8):
+            short = place.request("exit 2")
+            assert [outcome(report) for report in await run(runner, short)] == [2]
+            await runner.forget([short.run_id])
+        await until(lambda: place.generations() == [1, 3])
+        assert any(process.leader for process in await runner.processes(long.run_id))
+        (place.root / "go").touch()
+        assert outcome((await until_ended(runner, [long.run_id]))[long.run_id]) == 9
+        await runner.forget([long.run_id])
+        await until(lambda: place.generations() == [3])
+    assert place.generations() == []
+    assert place.supervisors() == []
+
+
+_NESTED = """
+import os, sys
+from pathlib import Path
+from signal import SIGKILL
+import anyio
+from phased.engine.clock import SystemClock
+from phased.ports import RunExited, RunRequest
+from phased.runners.process import ProcessRunner
+
+async def main():
+    root = sys.argv[1]
+    os.mkdir(root)
+    async with ProcessRunner(Path(root), dict(os.environ), "/bin/sh", SystemClock()) as runner:
+        command = "env -i setsid -f sleep 300 >/dev/null 2>&1; exit 0"
+        await runner.start([RunRequest("inner.1", command, {}, "/", root + "/log")])
+        while not any(isinstance(report, RunExited) for report in await runner.reports()):
+            pass
+
+anyio.run(main)
+"""
+
+
+async def test_what_a_nested_daemon_leaves_belongs_to_the_outer_step(place: Place) -> None:
+    """Its supervisor and its steps are descendants of ours, whatever they cleared (rule 20)."""
+    script = place.root / "nested.py"
+    script.write_text(_NESTED)
+    source = str(Path(phased.__file__).parents[1])
+    async with place.runner(environment={"PYTHONPATH": source}) as runner:
+        others = [place.request("sleep 300") for _ in range(3)]
+        request = place.request(f"exec {sys.executable} {script} {place.root}/inner")
+        await runner.start([request, *others])
+        assert outcome((await until_ended(runner, [request.run_id]))[request.run_id]) == 0
+
+        async def names() -> list[str]:
+            return sorted(p.command for p in await runner.processes(request.run_id))
+
+        async def is_settled() -> bool:
+            return (await names())[-1:] == ["sleep"] and len(await names()) == 2
+
+        await until_async(is_settled)
+        inner = place.root / "inner" / "supervisors" / "1"
+        os.kill(next(iter(read_journal(str(inner / "journal"))))[3]["pid"], SIGKILL)
+
+        async def is_alone() -> bool:
+            left = await runner.leftovers()
+            return [p.command for run_id in left for p in left[run_id]] == ["sleep"]
+
+        await until_async(is_alone)
+        for run_id in [*await runner.leftovers(), *[other.run_id for other in others]]:
+            await runner.signal(run_id, SIGKILL)
+        await until_async(lambda: _is_empty(runner))
+
+
+async def _is_empty(runner: Runner) -> bool:
+    return not await runner.leftovers()

@@ -1,8 +1,8 @@
 """A daemon in small: saves intents, starts, saves results, and kills itself at its Nth action.
 
-For each line `[STATE, N, FILE]` on its input this program forks such a daemon, and prints how it ended: so its
-imports are paid for once. FILE holds the requests as JSON. What a daemon would commit to its store, it appends
-to FILE.store, a line each.
+For each line `[STATE, N, FILE]` on its input this program forks such a daemon, and prints how it ended:
+so its imports are paid for once. FILE holds the requests as JSON. What a daemon would commit to its store,
+it appends to FILE.store, a line each.
 """
 
 from __future__ import annotations
@@ -53,9 +53,7 @@ def _save(store: Path, *words: object) -> None:
     _count()
 
 
-async def _main(state: str, file: str) -> None:
-    requests = [RunRequest(**each) for each in json.loads(Path(file).read_text())]
-    store = Path(f"{file}.store")
+async def _main(state: str, requests: list[RunRequest], store: Path) -> None:
     async with ProcessRunner(Path(state), dict(os.environ), "/bin/sh", SystemClock()) as runner:
         waiting = {request.run_id for request in requests}
         for some in (requests[: len(requests) // 2], requests[len(requests) // 2 :]):
@@ -76,7 +74,8 @@ def _fork(state: str, nth: int, file: str) -> int:
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     _left = nth
-    anyio.run(_main, state, file)
+    requests = [RunRequest(**each) for each in json.loads(Path(file).read_text())]
+    anyio.run(_main, state, requests, Path(f"{file}.store"))
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Killing the supervisor, the daemon or both between any two of their actions: nothing lost, nothing twice."""
+"""The supervisor, the daemon or both are killed at any moment: nothing is lost, nothing runs twice."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 import anyio
 import pytest
@@ -18,7 +21,16 @@ import phased
 from phased.ports import RunExited, RunLost, RunReport, RunRequest
 from phased.runners.process import ProcessRunner
 from phased.supervisor.census import look
-from tests.runners.build import DEADLINE, Place, new_place, outcome, until, until_ended, until_started
+from tests.runners.build import (
+    Place,
+    log_of,
+    new_place,
+    outcome,
+    until,
+    until_async,
+    until_ended,
+    until_started,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -43,11 +55,12 @@ def _check(place: Place, number: int, request: RunRequest, report: RunReport | s
     assert ran <= 1, f"run {ran} times; told {report}"
     if isinstance(report, RunExited) and report.code is not None:
         assert (report.code, ran) == (number, 1)
-        assert Path(request.log).read_text() == "one\ntwo\n"
+        assert log_of(request) == "one\ntwo\n"
         return "exact"
     if isinstance(report, RunExited):
         assert report.signal is None, "no step is ended by the death of its supervisor"
         assert ran == 1
+        assert log_of(request) == "one\ntwo\n", "a copy of the pipe is here"
         return "ended"
     assert isinstance(report, RunLost) or report in ("gone", "unknown"), report
     return "lost"
@@ -85,13 +98,14 @@ async def until_ended_output(requests: list[RunRequest]) -> None:
     """What a successor carries comes a moment after the end is told."""
 
     def is_whole() -> bool:
-        contents = [Path(request.log).read_text() for request in requests if Path(request.log).exists()]
+        contents = [log_of(request) for request in requests if Path(request.log).exists()]
         return all(content in ("", "one\ntwo\n") for content in contents)
 
     await until(is_whole)
 
 
 async def test_a_supervisor_killed_between_any_two_actions() -> None:
+    """Every run ends, with what it did or an honest cause; none ran twice (rules 1 and 2)."""
     kinds: Counter[str] = Counter()
     for nth in range(1, _MOST):
         died, found = await _with_dying_supervisor(nth)
@@ -102,6 +116,20 @@ async def test_a_supervisor_killed_between_any_two_actions() -> None:
         pytest.fail("it never came to its end")
     assert nth > 15, "it has more actions than that"
     assert kinds["exact"] > kinds["ended"] + kinds["lost"], kinds
+
+
+def _saved(store: Path) -> list[list[Any]]:
+    return [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
+
+
+@pytest.fixture
+def daemons() -> Iterator[subprocess.Popen[str]]:
+    """The program that forks daemons."""
+    command = [sys.executable, f"{Path(__file__).parent}/daemon.py"]
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, text=True) as program:
+        yield program
 
 
 async def _with_dying_daemon(nth: int, daemons: subprocess.Popen[str]) -> bool:
@@ -116,8 +144,7 @@ async def _with_dying_daemon(nth: int, daemons: subprocess.Popen[str]) -> bool:
         daemons.stdin.flush()
         code = int(await anyio.to_thread.run_sync(daemons.stdout.readline))
         assert code in (0, -signal.SIGKILL)
-        store = Path(f"{file}.store")
-        saved = [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
+        saved = _saved(Path(f"{file}.store"))
         results = {words[1]: words[2] for words in saved if words[0] == "result"}
         intents = [words[1] for words in saved if words[0] == "intent"]
         ended = await _succeed(
@@ -149,16 +176,13 @@ async def _succeed(
     return ended | {run_id: fate for run_id, fate in known.items() if not isinstance(fate, str)}
 
 
-async def test_a_daemon_killed_between_any_two_actions() -> None:
-    command = [sys.executable, f"{Path(__file__).parent}/daemon.py"]
-    environment = {**os.environ, "PYTHONPATH": SOURCE}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, text=True) as daemons:
-        for nth in range(1, _MOST):
-            if not await _with_dying_daemon(nth, daemons):
-                break
-        else:
-            pytest.fail("it never came to its end")
+async def test_a_daemon_killed_between_any_two_actions(daemons: subprocess.Popen[str]) -> None:
+    """Its successor finds each result, or starts what never began (rules 3 and 4)."""
+    for nth in range(1, _MOST):
+        if not await _with_dying_daemon(nth, daemons):
+            break
+    else:
+        pytest.fail("it never came to its end")
     assert nth > 15, "it has more actions than that"
 
 
@@ -175,18 +199,19 @@ def _long(place: Place, code: int = 7) -> RunRequest:
 
 
 def _whole(request: RunRequest) -> bool:
-    return Path(request.log).read_text() == "begin\n" + "x" * 3_000_000 + "\nend\n"
+    return log_of(request) == "begin\n" + "x" * 3_000_000 + "\nend\n"
 
 
 async def _start_long(place: Place, runner: ProcessRunner) -> RunRequest:
     request = _long(place)
     await runner.start([request])
     await until_started(runner, [request.run_id])
-    await until(lambda: Path(request.log).read_text() == "begin\n")
+    await until(lambda: log_of(request) == "begin\n")
     return request
 
 
 async def test_steps_outlive_their_supervisor_with_log_and_status(place: Place) -> None:
+    """No SIGPIPE, no gap, no lost status (rules 11 and 19)."""
     async with place.runner() as runner:
         request = await _start_long(place, runner)
         os.kill(place.supervisors()[0], signal.SIGKILL)
@@ -200,20 +225,29 @@ async def test_steps_outlive_their_supervisor_with_log_and_status(place: Place) 
     assert place.generations() == []
 
 
-async def test_steps_outlive_both_and_are_adopted(place: Place) -> None:
-    keeper = place.root / "keeper.py"
-    keeper.write_text(_KEEPER)
-    command = [sys.executable, str(keeper), str(place.state), str(place.root), str(place.logs)]
+@pytest.fixture
+def keeper(place: Place) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon that runs one step, whose log is `k.log`, and waits."""
+    script = place.root / "keeper.py"
+    script.write_text(_KEEPER)
+    command = [sys.executable, str(script), str(place.state), str(place.root), str(place.logs)]
     environment = {**os.environ, "TEST_PLACE": str(place.root), "PYTHONPATH": SOURCE}
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment) as daemon:
         try:
-            request = place.request("", log=str(place.logs / "k.log"))
-            await until(lambda: Path(request.log).exists() and Path(request.log).read_text() == "begin\n")
-            os.kill(place.supervisors()[0], signal.SIGSTOP)  # so that it does not notice, and both die as one
-            daemon.kill()
-            os.kill(place.supervisors()[0], signal.SIGKILL)
+            yield daemon
         finally:
             daemon.kill()
+
+
+async def test_steps_outlive_both_and_are_adopted(place: Place, keeper: subprocess.Popen[bytes]) -> None:
+    """The step blocks at a full pipe until somebody reads it again."""
+    request = place.request("", log=str(place.logs / "k.log"))
+    await until(lambda: log_of(request) == "begin\n")
+    [supervisor] = place.supervisors()
+    os.kill(supervisor, signal.SIGSTOP)  # so that it does not notice, and both die as one
+    keeper.kill()
+    os.kill(supervisor, signal.SIGKILL)
+    await until(lambda: not place.supervisors())
     async with place.runner() as runner:
         assert await runner.known(["keeper.1"]) == {"keeper.1": "running"}
         (place.root / "go").touch()
@@ -229,6 +263,8 @@ async def test_steps_outlive_both_and_are_adopted(place: Place) -> None:
 _KEEPER = """
 import os, sys
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 import anyio
 from phased.engine.clock import SystemClock
 from phased.ports import RunRequest
@@ -249,15 +285,18 @@ anyio.run(main)
 
 
 async def test_a_daemon_that_lost_its_supervisor_finds_what_steps_left(place: Place) -> None:
+    """By descent from the heir, and by mark."""
     async with place.runner() as runner:
         left = place.request("env -i setsid -f sleep 300 >/dev/null 2>&1; exit 0")
         await runner.start([left])
         await until_ended(runner, [left.run_id])
         os.kill(place.supervisors()[0], signal.SIGKILL)
         await until(lambda: not place.supervisors())
-        with anyio.fail_after(DEADLINE):
-            while [p.command for p in (await runner.leftovers()).get(left.run_id, [])] != ["sleep"]:
-                await anyio.sleep(0.01)
+
+        async def is_alone() -> bool:
+            return [p.command for p in (await runner.leftovers()).get(left.run_id, [])] == ["sleep"]
+
+        await until_async(is_alone)
         [process] = (await runner.leftovers())[left.run_id]
         assert await runner.signal(left.run_id, signal.SIGKILL) == 1
         await until(lambda: not ((now := look(process.pid)) and now.living))
@@ -265,6 +304,7 @@ async def test_a_daemon_that_lost_its_supervisor_finds_what_steps_left(place: Pl
 
 
 async def test_a_supervisor_that_is_only_stopped_is_not_taken_for_dead(place: Place) -> None:
+    """It holds its lock; its runs go on, and new ones go elsewhere (rule 7)."""
     request = place.request(f"while [ ! -e {place.root}/go ]; do sleep 0.02; done; exit 5")
     async with place.runner() as runner:
         await runner.start([request])
@@ -285,6 +325,7 @@ async def test_a_supervisor_that_is_only_stopped_is_not_taken_for_dead(place: Pl
 
 
 async def test_another_boot_means_that_everything_ended(place: Place) -> None:
+    """A pid of that time is a stranger now (rule 18)."""
     request = place.request("exec sleep 300")
     async with place.runner() as runner:
         await runner.start([request])
@@ -307,8 +348,6 @@ async def test_another_boot_means_that_everything_ended(place: Place) -> None:
 
 
 def _pretend_another_boot(journal: Path) -> None:
-    from zlib import crc32
-
     first, *others = journal.read_bytes().splitlines(keepends=True)
     record = json.loads(first[9:])
     record[3]["boot"] = "another"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -49,8 +50,6 @@ def test_a_missing_journal_is_empty(tmp_path: Path) -> None:
 @given(cut=st.integers(min_value=0, max_value=400), flip=st.integers(min_value=0, max_value=399))
 def test_what_is_damaged_is_left_out_and_nothing_is_invented(cut: int, flip: int) -> None:
     """Cut anywhere, with any byte changed: what comes back is what was written, less what was hit."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/j"
         journal = Journal(path, Actions())

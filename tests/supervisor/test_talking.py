@@ -86,12 +86,14 @@ class Started:
         base = {"PATH": os.defpath, "TEST_PLACE": str(place.root)}
         self.generation, channel, self.pid = client.start_supervisor(root, program or client.program(), base)
         self.first = Talk(channel)
+        self.talks = [self.first]
 
     def connect(self, epoch: int | None = None) -> Talk:
         """Another connection."""
         channel = client.connect(self.generation)
         assert channel is not None
-        return Talk(channel, epoch)
+        self.talks.append(Talk(channel, epoch))
+        return self.talks[-1]
 
     def until_ended(self) -> int:
         """Its exit code."""
@@ -107,7 +109,8 @@ def started(place: Place) -> Iterator[Started]:
     """A supervisor that waits for its first words."""
     made = Started(place)
     yield made
-    made.first.channel.close()
+    for talk in made.talks:
+        talk.channel.close()
 
 
 def _records(generation: Generation) -> list[str]:
@@ -205,7 +208,8 @@ def test_a_reader_that_does_not_read_is_disconnected_and_nobody_waits(started: S
     slow = started.first
     client.greet(slow.channel, 1)
     slow.until("welcome")
-    [run_id] = slow.start(place, "exit 6")
+    go = place.root / "go"
+    [run_id, _] = slow.start(place, "exit 6", f"while [ ! -e {go} ]; do sleep 0.02; done")
     for _ in range(60):  # answers of some 200 kB, and nobody reads
         slow.say("x" * 200_000, ask=1)
         if slow.channel.closed:
@@ -217,6 +221,7 @@ def test_a_reader_that_does_not_read_is_disconnected_and_nobody_waits(started: S
     again = started.connect(epoch=1)
     assert again.until("welcome")["runs"][run_id][-1][3] == 6 << 8
     slow.until_closed()
+    go.touch()
     again.channel.close()
     assert started.until_ended() == 0
 
@@ -276,7 +281,7 @@ def test_descriptors_that_its_daemon_leaks_are_closed(place: Place) -> None:
     assert started.until_ended() == 0
 
 
-def test_it_imports_only_the_standard_library_and_little_of_it(place: Place) -> None:
+def test_it_imports_only_the_standard_library_and_little_of_it() -> None:
     """It stands in the way of the first step: what it imports is paid for before that."""
     source = str(Path(phased.__file__).parents[1])
     code = f"import sys; sys.path.insert(0, {source!r}); import phased.supervisor.loop; print(*sys.modules)"

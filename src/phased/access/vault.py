@@ -246,7 +246,7 @@ class Vault:
         return None
 
     def masker(self, environment_id: str) -> Masker:
-        """Hides every value that an environment's steps have, or had, and their tokens. Raises KeyUnusable."""
+        """Hides every value that an environment's steps have or had, and their tokens. Raises KeyUnusable."""
         known = self._maskers.get(environment_id)
         if known is None:
             reach = self.reach(environment_id)

@@ -16,6 +16,7 @@ from phased.api.failures import Refusal, body_of, refuse, status_of
 from phased.api.gate import Answer, Listener, PacedBody
 from phased.api.json_lines import stream_lines
 from phased.contract.error_code import ErrorCode
+from phased.observability import logger
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -63,6 +64,8 @@ class Application:
         finally:
             method = path[1:] if path in self._routes else "other"
             self._house.metrics.requests.labels(method, str(answer.status)).inc()
+            if answer.status >= 400:
+                logger("phased.api").info("request_refused", method=method, status=answer.status)
 
     async def _answer(self, path: str, scope: Scope, body: PacedBody, answer: Answer) -> None:
         listener: Listener = scope["state"]["listener"]

@@ -60,7 +60,7 @@ def _since(text: str | None) -> int | None:
 
 async def _events(call: Call, environment: str | None, since: int | None) -> AsyncGenerator[bytes, None]:
     stream = call.house.stream
-    with call.house.listening(call, lambda: None) as still:
+    with call.house.listening(call, stream.wake) as still:
         if since is None:
             since = stream.sequence
             yield _event("snapshot", since, _snapshot(call, environment))

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import resource
 import socket
 import ssl
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 BACKLOG: Final = 2048
 _KEEP_ALIVE: Final = 75
 """Seconds that a connection may stay open between two requests."""
+_RESERVED: Final = 64
+"""Descriptors that connections may not take: the engine needs them for its store, logs and supervisors."""
+_FEWEST: Final = 16
 _HEADERS_PATIENCE: Final = 30.0
 """Seconds that the headers of a connection's first request may take."""
 
@@ -123,6 +128,9 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            logger("phased.api").warning("connection_refused", reason="too many are open")
+            transport.abort()
         self.app_state = {**self.app_state, "peer": peer_of(transport.get_extra_info("socket"))}
         self._impatience = self.loop.call_later(_HEADERS_PATIENCE, self._give_up)
 
@@ -152,6 +160,12 @@ class _Protocol(H11Protocol):
     def _give_up(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def most_connections() -> int:
+    """How many may be open at a time: what the limit of open files leaves."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else max(soft - _RESERVED, _FEWEST)
 
 
 def _silence() -> None:

@@ -28,6 +28,7 @@ Instructions = list[i.ServiceInstruction]
 _CANNOT_RUN = {126: "it is not executable", 127: "the command was not found"}
 """What a shell says by these exit codes (POSIX, Shell Command Language, 2.8.2)."""
 _SURVIVED = "processes of it are left that SIGKILL does not end"
+_UNREPORTED = "it was being started, and whether it runs was not reported"
 
 
 class ServiceMachine:
@@ -324,7 +325,7 @@ class ServiceMachine:
                 return self._sweep(now, p.emptying)
             case S.STARTING:
                 self._move(e.CancelBegun())
-                return []
+                return self._bound(now, self.policy.limits.stop_timeout)
             case _:
                 return self._end(now)
 
@@ -369,7 +370,7 @@ class ServiceMachine:
     def _empty(self, now: Instant) -> Instructions:
         """The leader is gone; the limit that was set for it goes on for the rest."""
         p = self.progress
-        if p.limit_at is None:
+        if p.state is S.CANCELLING:
             return self._sweep(now, p.session)
         self._move(e.EmptyingBegun(), emptying=p.session)
         return [i.AwaitEmpty(p.session)]
@@ -387,19 +388,30 @@ class ServiceMachine:
                 if p.state is S.STARTING:
                     self._move(e.CancelBegun())
                 self.progress = replace(self.progress, killed=True)
-                return []
+                return self._bound(now, self.policy.limits.kill_timeout)
             case S.STOPPED | S.FAILED | S.NEEDING | S.BACKING_OFF | S.CLEARING:
                 begun = self._begin_end(now)
                 return [*begun, *self._kill(now)] if self.progress.state is S.EMPTYING else begun
             case _:
                 return self._kill(now)
 
+    def _bound(self, now: Instant, patience: float) -> Instructions:
+        """Whether it runs is still to be reported; that is not awaited for ever."""
+        limit = now.boot + patience
+        self.progress = replace(self.progress, limit_at=limit)
+        return [i.RemindOfLimit(limit)]
+
     def _limit_reached(self, now: Instant) -> Instructions:
         p = self.progress
         if p.killed and p.desired is Phase.DELETED:
             return self._remove(now)
+        if p.killed and p.state is S.CANCELLING:
+            rest = self._rest(e.Failed(), now, cause=_UNREPORTED)
+            return [*rest, i.EndLeftovers(p.session, 0.0)]
         if p.killed:
             return self._rest(e.Failed(), now, cause=p.cause or _SURVIVED)
+        if p.state is S.CANCELLING:
+            return self._hurry(now)
         late = None
         if p.state in {S.HALTING, S.FINISHING}:
             timeout = seconds(self.policy.limits.stop_command_timeout)

@@ -113,7 +113,7 @@ TRANSITIONS: Final[Mapping[S, Mapping[type[Decided], S]]] = {
         e.EmptyingBegun: S.EMPTYING,
         e.Deleted: S.DELETED,
     },
-    S.CANCELLING: {**_END, e.EmptyingBegun: S.EMPTYING},
+    S.CANCELLING: {**_END, e.EmptyingBegun: S.EMPTYING, e.Failed: S.FAILED},
     S.HALTING: {
         e.LeaderEnded: S.FINISHING,
         e.KillBegun: S.KILLING,

@@ -51,7 +51,7 @@ def outstanding(p: ServiceProgress) -> list[i.ServiceInstruction]:  # noqa: PLR0
             return [push(p.emptying), i.AwaitEmpty(p.emptying), *limit]
         case S.STOPPING | S.KILLING:
             return [push(p.session), *limit]
-        case S.HALTING | S.FINISHING:
+        case S.CANCELLING | S.HALTING | S.FINISHING:
             return [*limit]
         case S.PROBING:
             return [*readiness]
@@ -61,7 +61,7 @@ def outstanding(p: ServiceProgress) -> list[i.ServiceInstruction]:  # noqa: PLR0
             return [i.RemindOfRestart(p.due_at or 0.0)]
         case S.DELETED:
             return [i.Remove()]
-        case S.STOPPED | S.FAILED | S.STARTING | S.RUNNING | S.CANCELLING:
+        case S.STOPPED | S.FAILED | S.STARTING | S.RUNNING:
             return []
     assert_never(p.state)
 
@@ -76,7 +76,7 @@ def check(p: ServiceProgress) -> None:
         "a good end has none": p.state is not S.STOPPED or p.cause is None,
         "what empties is named": p.state not in {S.CLEARING, S.EMPTYING} or bool(p.emptying),
         "a pause has an end": p.state not in {S.PAUSING, S.BACKING_OFF} or p.due_at is not None,
-        "an end has a limit": p.state not in ENDING - {S.CANCELLING} or p.limit_at is not None,
+        "an end has a limit": p.state not in ENDING or p.limit_at is not None,
         "up only where that is wanted": p.state not in UP or str(p.desired).endswith("RUNNING"),
         "again only while ending": not p.again or p.state in ENDING,
     }

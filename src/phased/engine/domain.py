@@ -16,8 +16,11 @@ from phased.engine.changes import ChangeFeed
 from phased.engine.definitions.automations import Automations
 from phased.engine.engine import Engine
 from phased.engine.environments.classes import EnvironmentClasses
+from phased.engine.environments.emptying import Emptying
 from phased.engine.environments.environments import Environments
 from phased.engine.environments.ground import Ground
+from phased.engine.environments.ledger import Ledger
+from phased.engine.environments.workers import Workers
 from phased.engine.executions import Executions
 from phased.engine.stream import StatusStream
 from phased.ports import Clock, DefinitionStore, Store
@@ -58,12 +61,16 @@ async def open_domain(
     """
     changes, stream = ChangeFeed(), StatusStream(clock.wall())
     bulletin = Bulletin(changes, stream)
-    environments = Environments(stores.definitions, engine, classes, ground, clock, bulletin)
-    automations = Automations(stores.definitions, engine.services, clock, bulletin, environments.workspace_of)
+    ledger = Ledger(stores.definitions, clock, bulletin)
+    await ledger.load()
+    automations = Automations(
+        stores.definitions, engine.services, clock, bulletin, lambda one: ledger.record(one).workspace
+    )
+    emptying = Emptying(engine, stores.definitions)
     async with anyio.create_task_group() as tasks:
+        workers = Workers(ledger, automations, emptying, ground, clock, tasks)
+        environments = Environments(ledger, workers, classes, ground, clock)
         executions = Executions(stores.progress, stores.definitions, engine, automations, environments, tasks)
-        environments.connect(automations, tasks)
-        await environments.load()
         services = await stores.progress.list_services()
         listener = ServiceListener(bulletin)
         for record in services:

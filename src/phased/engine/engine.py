@@ -60,6 +60,10 @@ class Origin:
     started_by: str = "manual"
     creator_id: str = ""
     creator_principal: str = "PRINCIPAL_USER"
+    firing_id: str = ""
+    """The firing that it belongs to; "": a new one."""
+    named_by: Mapping[str, str] = field(default_factory=dict)
+    """By reference: the trigger that names it, where that is another one than `started_by`."""
 
 
 class Engine:
@@ -85,6 +89,7 @@ class Engine:
         self._log_path = log_path
         self._limits = limits
         self._registry = Registry()
+        self._held: dict[str, Firing] = {}
         self._ending = Ending(runner, clock)
         self.feed = Feed()
         self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
@@ -168,7 +173,7 @@ class Engine:
             _refuse_unsupported(catalog, plan)
         directory = workspace or self._workspace
         await self.services.define(catalog, _services_of(planned.values()), directory, origin)
-        firing = Firing(str(uuid4()))
+        firing = self._held.get(origin.firing_id) or Firing(origin.firing_id or str(uuid4()))
         if owns_services:
             self.services.own(firing.id)
         now = self._driver.now()
@@ -178,7 +183,16 @@ class Engine:
             workspace=str(directory),
         )  # fmt: skip
         lives = [
-            self._create(firing, replace(created, id=execution_id), plan, max_parallel)
+            self._create(
+                firing,
+                replace(
+                    created,
+                    id=execution_id,
+                    started_by=origin.named_by.get(plan.reference, origin.started_by),
+                ),
+                plan,
+                max_parallel,
+            )
             for execution_id, plan in planned.items()
         ]
         changes = [live.machine.change(now) for live in lives]
@@ -203,6 +217,14 @@ class Engine:
         )  # fmt: skip
         machine = ExecutionMachine(record.id, plan.spec, policy)
         return LiveExecution.of(record, machine, firing, record.workspace)
+
+    def hold(self, firing_id: str) -> None:
+        """Executions of this firing will be created by several calls: they share what they need until `let_go`."""
+        self._held[firing_id] = Firing(firing_id)
+
+    def let_go(self, firing_id: str) -> None:
+        """No more of a firing will be created."""
+        self._held.pop(firing_id, None)
 
     def begin(self, lives: Sequence[LiveExecution]) -> None:
         """Let created executions start their first groups; until then a reader can subscribe to the feed."""
@@ -259,7 +281,9 @@ class Engine:
         if not references or live.catalog is None:
             return []
         record = live.record
-        origin = Origin("manual", record.creator_id, record.creator_principal)
+        origin = Origin(
+            record.started_by or "manual", record.creator_id, record.creator_principal, live.firing_id
+        )
         lives = await self.fire(live.catalog, references, origin, workspace=Path(record.workspace))
         self.begin(lives)
         return lives

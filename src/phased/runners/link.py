@@ -18,7 +18,6 @@ import anyio
 from phased.supervisor import client
 from phased.supervisor.channel import Channel
 from phased.supervisor.generation import Generation
-from phased.supervisor.output import new_pipe
 
 Event = list[Any]
 
@@ -162,7 +161,7 @@ class Link:
         """The copy of a run's reading end, made where there is none; None where there is no room for it."""
         if run_id not in self.copies:
             try:
-                self.copies[run_id] = new_pipe()
+                self.copies[run_id] = client.new_pipe()
             except OSError:
                 return None
         return self.copies[run_id]

@@ -1,8 +1,8 @@
 """Processes of runs whose supervisor is dead: watched, identified, signalled, as far as can be proved.
 
 Knows /proc and pidfds. Must not know living supervisors or the engine. A process is taken for a run's
-leader by pid and start time on the same boot (rule 18), and for another member by its descent, its
-session, the run's id in its environment, or its mark: whatever cannot be proved to be ours is left alone.
+leader by pid and start time on the same boot (rule 18), and for another member by its descent, the run's id
+in its environment, or its session and mark: whatever cannot be proved to be ours is left alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import os
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from phased.runners.remains import Trace
@@ -139,7 +139,7 @@ class Wards:
 
     def _sort(self, processes: Mapping[int, Process], supervisors: set[int]) -> dict[str, list[Process]]:
         theirs = {pid for supervisor in supervisors for pid in elders(supervisor, processes)}
-        evidence = _Evidence(self._wards.values())
+        evidence = _Evidence(self._wards.values(), elders(os.getpid(), processes))
         candidates = [p for p in processes.values() if p.living and p.pid not in theirs | supervisors]
         run_of = {p.pid: run_id for p in candidates if (run_id := evidence.run_of(p)) is not None}
         found: dict[str, list[Process]] = {}
@@ -161,32 +161,40 @@ class Wards:
 
 
 class _Evidence:
-    """What wards are known by: their ids, sessions and marks."""
+    """What wards are known by. A pid, a session and a mark can each be another's by chance; two cannot.
 
-    def __init__(self, wards: Iterable[_Ward]) -> None:
+    So a mark counts for what descends from this process, the heir of a dead supervisor (rule 20), or with the
+    session; a session alone only where there are no marks.
+    """
+
+    def __init__(self, wards: Iterable[_Ward], heirs: Collection[int]) -> None:
+        """`heirs`: the descendants of this process."""
         self._wards = {ward.trace.run_id: ward for ward in wards}
         self._sessions = {ward.trace.pid: ward for ward in self._wards.values() if ward.trace.pid}
         self._marks = {ward.trace.mark: ward for ward in self._wards.values() if ward.trace.mark}
+        self._heirs = heirs
 
     def run_of(self, process: Process) -> str | None:
         """What a process itself shows."""
+        ward = self._sessions.get(process.pid)
+        if ward is not None and _is_leader(ward.trace, process):
+            return ward.trace.run_id
         shown = run_in_environment(process.pid)
         if shown in self._wards:
             return shown
-        ward = self._sessions.get(process.session)
-        if ward is None or not self._is_of_session(process, ward):
-            ward = self._marks.get(mark_of(process.pid))
+        ward = self._by_session_or_mark(process)
         if ward is None or process.start / _TICKS < ward.trace.born_after - _SLACK:
             return None
         return ward.trace.run_id
 
-    @staticmethod
-    def _is_of_session(process: Process, ward: _Ward) -> bool:
-        """A session's number is in use as long as it has a member; a new leader of that pid is another."""
-        if process.pid != ward.trace.pid:
-            leader = look(ward.trace.pid)
-            return leader is None or _is_leader(ward.trace, leader)
-        return _is_leader(ward.trace, process)
+    def _by_session_or_mark(self, process: Process) -> _Ward | None:
+        ward = self._sessions.get(process.session)
+        if ward is None and process.pid not in self._heirs:
+            return None
+        mark = mark_of(process.pid)
+        if ward is not None and ward.trace.mark in (0, mark):
+            return ward
+        return self._marks.get(mark) if process.pid in self._heirs else None
 
 
 def _inherited(process: Process, processes: Mapping[int, Process], run_of: Mapping[int, str]) -> str | None:

@@ -1,6 +1,6 @@
 """Environments, tasks and questions to the history in the tables; ports.DefinitionStore over SQLite.
 
-Knows the tables of migrations 1 to 3. Every change is made durable against a loss of power: it is what a
+Knows the tables of migrations 1 to 5. Every change is made durable against a loss of power: it is what a
 user said. Transactions and connection are those of the store that it is a part of.
 """
 
@@ -83,8 +83,8 @@ class SqliteDefinitions:
             for table in ("executions", "services"):
                 rows = self._connection.execute(f"SELECT id FROM {table} WHERE environment_id = ?", given)  # noqa: S608 - one of two names
                 found += [row[0] for row in rows.fetchall()]
-            for table in ("executions", "services", "tasks"):
-                self._connection.execute(f"DELETE FROM {table} WHERE environment_id = ?", given)  # noqa: S608 - one of three names
+            for table in ("executions", "services", "tasks", "firings"):
+                self._connection.execute(f"DELETE FROM {table} WHERE environment_id = ?", given)  # noqa: S608 - one of four names
             self._connection.execute("DELETE FROM environments WHERE id = ?", given)
         return found
 

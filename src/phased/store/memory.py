@@ -17,6 +17,7 @@ from phased.ports import ExecutionRecord, ServiceRecord, StoredExecution
 if TYPE_CHECKING:
     from phased.store.memory_access import MemoryAccess
     from phased.store.memory_definitions import MemoryDefinitions
+    from phased.store.memory_firings import MemoryFirings
 
 _FOUND_AT_MOST = 10
 _PREFIX = frozenset("0123456789abcdef-")
@@ -43,6 +44,7 @@ class MemoryStore:
         self._closed = False
         self._definitions: MemoryDefinitions | None = None
         self._access: MemoryAccess | None = None
+        self._firings: MemoryFirings | None = None
 
     @property
     def definitions(self) -> MemoryDefinitions:
@@ -61,6 +63,15 @@ class MemoryStore:
 
             self._access = MemoryAccess(self.check_open)
         return self._access
+
+    @property
+    def firings(self) -> MemoryFirings:
+        """Firings of triggers, forgotten with the rest."""
+        if self._firings is None:
+            from phased.store.memory_firings import MemoryFirings  # noqa: PLC0415 - as said above
+
+            self._firings = MemoryFirings(self.check_open)
+        return self._firings
 
     async def create(self, executions: Sequence[tuple[ExecutionRecord, StatusChange]]) -> None:
         """Keep new executions with their first status; all or none."""
@@ -155,6 +166,7 @@ class MemoryStore:
         services = [one.id for one in self._services.values() if one.environment_id == environment_id]
         self._kept = {one: kept for one, kept in self._kept.items() if one not in set(executions)}
         self._services = {one: kept for one, kept in self._services.items() if one not in set(services)}
+        self.firings.remove_environment(environment_id)
         return executions + services
 
     def check_open(self) -> None:

@@ -27,6 +27,7 @@ from phased.store.readonly import ReadonlyStore
 if TYPE_CHECKING:
     from phased.store.access import SqliteAccess
     from phased.store.definitions import SqliteDefinitions
+    from phased.store.firings import SqliteFirings
 
 Synchronous = Literal["normal", "full"]
 
@@ -56,6 +57,7 @@ class SqliteStore:
         self._open: dict[str, _Open] = {}
         self._definitions: SqliteDefinitions | None = None
         self._access: SqliteAccess | None = None
+        self._firings: SqliteFirings | None = None
 
     @property
     def definitions(self) -> SqliteDefinitions:
@@ -76,6 +78,17 @@ class SqliteStore:
 
             self._access = SqliteAccess(self._connection, self._path, lambda: self._transaction(durable=True))
         return self._access
+
+    @property
+    def firings(self) -> SqliteFirings:
+        """Firings of triggers, in the same file."""
+        if self._firings is None:
+            from phased.store.firings import SqliteFirings  # noqa: PLC0415 - as said above
+
+            self._firings = SqliteFirings(
+                self._connection, self._path, lambda: self._transaction(durable=True)
+            )
+        return self._firings
 
     @classmethod
     def open(cls, path: Path, *, synchronous: Synchronous = "normal") -> SqliteStore:

@@ -9,7 +9,7 @@ import os
 import socket
 from array import array
 from collections import deque
-from json import JSONDecodeError, dumps, loads
+from json import JSONDecodeError, JSONEncoder, loads
 
 from phased.supervisor.actions import SCM_RIGHTS, Actions
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PROTOCOL = 1
 """Version of the messages (rule 9). Grows when an older end would misunderstand."""
 
+_encode = JSONEncoder(separators=(",", ":")).encode
 _READ = 1 << 18
 _MOST_DESCRIPTORS = 250  # the kernel takes 253 in one message: SCM_MAX_FD, unix(7)
 _ANCILLARY = socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4)
@@ -100,7 +101,7 @@ class Channel:
         """Send, or keep until `flush`; at most 250 descriptors, which stay the caller's."""
         if self.closed:
             return
-        data = dumps(message, separators=(",", ":")).encode() + b"\n"
+        data = _encode(message).encode() + b"\n"
         beside = array("i", descriptors).tobytes() if descriptors else b""
         if not self._unsent:
             sent = self._send(data, beside)

@@ -13,6 +13,7 @@ import sys
 
 from phased.supervisor.channel import PROTOCOL, Channel
 from phased.supervisor.generation import FIRST, LISTENER, LOCK, Generation, create_generation
+from phased.supervisor.output import new_pipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _OUT_OF_THE_WAY = 10
 _EPOCH = "epoch-"
+
+
+__all__ = ["connect", "greet", "new_pipe", "next_epoch", "program", "start_supervisor"]
 
 
 def program() -> list[str]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import os
 from json import dumps, loads
+from json.encoder import encode_basestring_ascii as _quote
 from zlib import crc32
 
 from phased.supervisor import system
@@ -54,7 +55,7 @@ class Journal:
 
     def record(self, what: str, at: int, *facts: object) -> None:
         """Remember for the next `write`."""
-        body = dumps([self.number, what, at, *facts], separators=(",", ":"))
+        body = f"[{','.join(map(_spell, (self.number, what, at, *facts)))}]"
         self._pending.append(f"{crc32(body.encode()):08x} {body}\n")
         self.number += 1
 
@@ -101,6 +102,13 @@ class Journal:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)
+
+
+def _spell(fact: object) -> str:
+    """One fact in JSON: `dumps` takes several times as long for these, four times a step."""
+    if isinstance(fact, str):
+        return _quote(fact)
+    return repr(fact) if type(fact) in (int, float) else dumps(fact, separators=(",", ":"))
 
 
 def read_journal(path: str) -> Iterator[list[Any]]:

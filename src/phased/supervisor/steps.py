@@ -38,7 +38,7 @@ _YOUTH = 0.05
 class Run:
     """One attempt of a step; `history` is all that there is to tell of it."""
 
-    __slots__ = ("history", "id", "log", "output", "pid", "scripted")
+    __slots__ = ("history", "id", "log", "note", "output", "pid", "scripted")
 
     def __init__(self, run_id: str, log: str) -> None:
         """It is about to be started."""
@@ -47,6 +47,8 @@ class Run:
         self.pid = 0
         self.scripted = False
         self.output: Output | None = None
+        self.note: str | None = None
+        """What went wrong with its output."""
         self.history: list[Event] = []
 
 
@@ -212,6 +214,7 @@ class Steps:
         if output is not None:
             self._unwatch(output.pipe)
             del self._outputs[output.pipe]
+            run.note = output.note
             output.close()
             run.output = None
 
@@ -248,18 +251,17 @@ class Steps:
                 self._exited(run, status)
 
     def _exited(self, run: Run, status: int) -> None:
-        note = None
         if run.output is not None:
             run.output.drain()
-            note = run.output.note
+            run.note = run.output.note
             if run.output.ended:
                 self._close_output(run)
         if run.scripted:
             with contextlib.suppress(OSError):
                 os.unlink(script_path(run.log))
         at = self._actions.wall()
-        self._journal.record("exited", at, run.id, status, note)
-        self._tell(run, ["exited", run.id, at, status, note, int(run.output is not None)])
+        self._journal.record("exited", at, run.id, status, run.note)
+        self._tell(run, ["exited", run.id, at, status, run.note, int(run.output is not None)])
 
     def acknowledge(self, run_ids: Iterable[str]) -> None:
         """These results are kept elsewhere now; that they were here is still known (rule 3)."""

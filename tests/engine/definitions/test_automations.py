@@ -12,7 +12,7 @@ from phased.contract.definitions import Retries
 from phased.contract.event import ResourceOperation as Operation
 from phased.contract.resource import ResourceType
 from phased.contract.service import ServicePhase
-from phased.core.specs import automation_id
+from phased.core.specs import Catalog, automation_id
 from phased.errors import (
     AlreadyExists,
     CycleFound,
@@ -303,6 +303,18 @@ async def test_extensions_are_kept(b: Bench) -> None:
     assert (policy.timeout, policy.retries) == (5.0, 2)
     assert list(planned.secrets.values()) == ["S"]
     assert automations.catalog(b.own.id).needs["db"] == ("build",)
+
+
+async def test_a_service_that_a_foreground_run_brings_is_known(b: Bench) -> None:
+    """It belongs to the environment as any other."""
+    automations = b.domain.automations
+    await automations.apply(b.own.id, definitions(task("a")), ORIGIN)
+    assert list(automations.catalog(b.own.id).needs) == ["a"]
+    guest = Catalog(b.own.id, definitions(task("seed", "db"), service("db")))
+    lives = await b.domain.engine.fire(guest, ["seed"], ORIGIN)
+    b.domain.engine.begin(lives)
+    await b.end(lives[0].record.id)
+    assert list(automations.catalog(b.own.id).needs) == ["a", "db"]
 
 
 # ---- what is told, and what stays ------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
 from phased.contract.base import from_json
@@ -21,15 +22,23 @@ from phased.contract.resource import ResourceType
 from phased.contract.service import ServicePhase
 from phased.core.environment import EnvironmentRecord, ExecutionQuery
 from phased.core.specs import environment_id
-from phased.engine.environments.environments import Start
+from phased.engine.environments.workers import Start
 from phased.engine.paging import PageRequest
-from phased.errors import FailedPrecondition, InvalidArgument, InvalidFile, NotFound, Unsupported
+from phased.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    InvalidFile,
+    NotFound,
+    StoreFull,
+    Unsupported,
+)
 from phased.loader.report import Diagnostic
 from phased.store.memory import MemoryStore
+from phased.store.memory_definitions import MemoryDefinitions
 from phased.testing.fake_clock import FakeClock
 from phased.testing.fake_runner import Outcome
 from tests.engine.domain import ORIGIN, bench, definitions, service, task
-from tests.engine.services.bench import folder, until
+from tests.engine.services.bench import PATIENCE, folder, until
 
 pytestmark = pytest.mark.anyio
 NOBODY = "5b6f8e0c-55a4-4f3b-9d7e-0a4d7c5f1a0f"
@@ -333,14 +342,14 @@ async def test_a_deletion_that_was_cut_short_is_finished_by_the_next_daemon(tmp_
         [replace(records[ids[end]], phase=phase, desired=end) for end, phase in between.items()]
         + [replace(records[creating], phase=Phase.CREATING, has_content=False)]
     )
-    half = Path(records[creating].workspace) / "half"
-    half.write_text("of a clone")
+    os.makedirs(f"{records[creating].workspace}.part-0/of/a/clone")
     async with bench(tmp_path, store=store) as b:
         await b.gone(ids[Phase.DELETED])
         await b.reach(ids[Phase.STOPPED], Phase.STOPPED)
         await b.reach(ids[Phase.RUNNING], Phase.RUNNING)
         await b.reach(creating, Phase.RUNNING)
-        assert not half.exists()
+        left = {ids[Phase.STOPPED], ids[Phase.RUNNING], creating}
+        assert set(os.listdir(tmp_path / "s" / "workspaces")) == left
 
 
 async def test_after_a_reboot_what_was_at_work_is_started_again(tmp_path: Path) -> None:
@@ -353,12 +362,61 @@ async def test_after_a_reboot_what_was_at_work_is_started_again(tmp_path: Path) 
     clock, store = FakeClock(), MemoryStore()
     async with bench(tmp_path, store=store, clock=clock, on_start=on_start) as b:
         made = await b.create()
-    for boot, times in (("boot-1", 1), ("boot-2", 2)):
-        if boot != clock.boot_id():
-            clock.reboot(boot)
-        async with bench(tmp_path, store=store, clock=clock, on_start=on_start) as b:
-            await b.reach(made.id, Phase.RUNNING)
-            assert started == [made.id] * times
+    async with bench(tmp_path, store=store, clock=clock, on_start=on_start) as b:
+        await b.reach(made.id, Phase.RUNNING)
+    assert started == [made.id]
+    clock.reboot("boot-2")
+    async with bench(tmp_path, store=store, clock=clock, on_start=on_start) as b:
+        await until(lambda: len(started) > 1, "it is started again")
+        await b.reach(made.id, Phase.RUNNING)
+    assert started == [made.id] * 2
+
+
+class Full(MemoryDefinitions):
+    """A store whose disk can be full."""
+
+    full = False
+
+    async def save_environments(self, records: Sequence[EnvironmentRecord]) -> None:
+        if self.full:
+            raise StoreFull("cannot write the state: no room; make some")
+        await super().save_environments(records)
+
+
+class FullStore(MemoryStore):
+    """One whose environments cannot always be saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.environments = Full(self)
+
+    @property
+    def definitions(self) -> MemoryDefinitions:
+        return self.environments
+
+
+async def test_a_full_disk_delays_a_phase_and_loses_none(tmp_path: Path) -> None:
+    """What is asked for meanwhile is refused; what was asked for before is done once there is room."""
+    store = FullStore()
+    entered, go = anyio.Event(), anyio.Event()
+
+    async def on_start(_: EnvironmentRecord, __: Start) -> None:
+        entered.set()
+        await go.wait()
+
+    async with bench(tmp_path, store=store, on_start=on_start) as b:
+        made = await b.domain.environments.create(request(), ORIGIN)
+        with anyio.fail_after(PATIENCE):
+            await entered.wait()
+        store.environments.full = True
+        go.set()
+        with pytest.raises(StoreFull):
+            await b.domain.environments.stop(made.id)
+        assert b.domain.environments.record(made.id).phase is Phase.STARTING
+        assert b.domain.environments.record(made.id).desired is Phase.RUNNING
+        store.environments.full = False
+        await b.reach(made.id, Phase.RUNNING)
+        assert (await store.definitions.list_environments())[-1] == b.domain.environments.record(made.id)
 
 
 # ---- changing --------------------------------------------------------------------------------------
@@ -448,7 +506,7 @@ def numbers(file: Path) -> list[int]:
 
 async def test_a_stopped_environment_has_no_process_left() -> None:
     """Of running steps, of services, and of commands that ended and left something behind."""
-    async with folder() as path, bench(path, real=True) as b:
+    async with folder() as path, bench(path, real=True, stop_timeout=1.0) as b:
         file = definitions(
             task("leaves", command="setsid sleep 1000 >/dev/null 2>&1 & echo $! >>pids"),
             task("runs", command="echo $$ >>pids; trap '' TERM; while :; do sleep 1; done"),
@@ -467,8 +525,6 @@ async def test_a_stopped_environment_has_no_process_left() -> None:
         pids = await pids_in(workspace / "pids", 3)
         assert alive(pids) == pids
         await b.domain.environments.stop(made.id)
-        await b.reach(made.id, Phase.STOPPING)
-        b.domain.environments._emptying.kill(made.id, "a test that does not wait for the limit")
         await b.reach(made.id, Phase.STOPPED)
         assert alive(pids) == []
         stored = await b.domain.executions.get(leaves.record.id)

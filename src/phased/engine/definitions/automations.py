@@ -87,10 +87,10 @@ class Automations:
 
     def catalog(self, environment_id: str) -> Catalog:
         """Everything that an environment defines now."""
+        services = tuple(live.definition for live in self.services_of(environment_id))
         found = self._catalogs.get(environment_id)
-        if found is None:
+        if found is None or tuple(found.services.values()) != services:  # a foreground run defines some, too
             tasks = tuple(task.definition for task in self.tasks_of(environment_id))
-            services = tuple(live.definition for live in self.services_of(environment_id))
             found = Catalog(environment_id, Definitions(tasks=tasks, services=services))
             self._catalogs[environment_id] = found
         return found

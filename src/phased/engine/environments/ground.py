@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import anyio
 
@@ -20,6 +20,7 @@ from phased.contract.definitions import Definitions
 from phased.core.environment import EnvironmentRecord
 from phased.errors import FileUnreadable, InvalidFile, PhasedError
 
+_PART: Final = ".part-"
 _TOLD_AT_MOST: Final = 5
 """Errors of a file that are told with its environment."""
 
@@ -32,6 +33,10 @@ None where there is none. Raises InvalidFile, FileUnreadable.
 
 def _no_file(workspace: Path, path: str) -> tuple[str, Definitions] | None:  # noqa: ARG001 - the shape of ReadFile
     return None
+
+
+async def _nothing_else(environment_id: str) -> None:
+    """Nobody keeps anything of it."""
 
 
 def _keep(creator_id: str, path: Path) -> None:
@@ -47,6 +52,8 @@ class Ground:
     """The folder of the logs of an execution or a service, by its id."""
     read_file: ReadFile = _no_file
     git_environment: Mapping[str, str] = field(default_factory=dict)
+    forget: Callable[[str], Awaitable[None]] = _nothing_else
+    """Forgets what others keep of an environment that is deleted, by its id: its secrets."""
     hand_over: Callable[[str, Path], None] = _keep
     """Gives a scratch workspace that was filled to the user as whom its steps run; by its creator's id."""
 
@@ -55,9 +62,13 @@ class Ground:
         return self.workspaces / str(UUID(environment_id))
 
     async def make_empty(self, environment_id: str) -> Path:
-        """A new, empty scratch workspace, for this user alone. Raises FileUnreadable."""
-        path = self.workspace(environment_id)
+        """An empty folder to be filled, for this user alone; `move_in` makes it the scratch workspace.
+
+        It has a name of its own: a git whose daemon was killed may still write into the one before.
+        Raises FileUnreadable.
+        """
         await self.remove_workspace(environment_id)
+        path = self.workspaces / f"{self.workspace(environment_id).name}{_PART}{uuid4().hex[:8]}"
         try:
             self.workspaces.mkdir(mode=0o700, exist_ok=True)
             path.mkdir(mode=0o700)
@@ -65,9 +76,19 @@ class Ground:
             raise FileUnreadable(f"cannot make the workspace {path}: {error.strerror}") from error
         return path
 
+    def move_in(self, environment_id: str, filled: Path) -> None:
+        """What was filled is the scratch workspace from now on. Raises FileUnreadable."""
+        path = self.workspace(environment_id)
+        try:
+            filled.rename(path)
+        except OSError as error:
+            raise FileUnreadable(f"cannot make the workspace {path}: {error.strerror}") from error
+
     async def remove_workspace(self, environment_id: str) -> None:
-        """Remove a scratch workspace, if it is there. Raises FileUnreadable."""
-        await anyio.to_thread.run_sync(_remove, self.workspace(environment_id))
+        """Remove a scratch workspace and parts of it, as far as they are there. Raises FileUnreadable."""
+        path = self.workspace(environment_id)
+        parts = list(self.workspaces.glob(f"{path.name}{_PART}*"))
+        await anyio.to_thread.run_sync(_remove_all, [path, *parts])
 
     async def remove_logs(self, ids: Sequence[str]) -> None:
         """Remove the logs of executions and services, as far as they are there. Raises FileUnreadable."""
@@ -105,7 +126,10 @@ def _remove(path: Path) -> None:
         raise FileUnreadable(f"cannot remove {path}: {error.strerror}; remove it by hand") from error
 
 
-def _try_harder(act: Callable[..., Any], name: str, _: object) -> None:
+def _try_harder(act: Callable[..., Any], name: str, found: tuple[Any, BaseException, Any]) -> None:
+    """Root is not kept out by modes; to change them by path would trust a tree that is somebody else's."""
+    if os.geteuid() == 0:
+        raise found[1]
     if not os.path.lexists(name):
         return
     for path in (os.path.dirname(name), name):

@@ -161,16 +161,24 @@ class ServiceHost:
     # ---- what is asked for -----------------------------------------------------------------------
 
     def start(
-        self, live: LiveService, by: str, *, given: Mapping[str, str] | None = None, needs_met: bool = False
+        self,
+        live: LiveService,
+        by: str,
+        *,
+        given: Mapping[str, str] | None = None,
+        needs_met: bool = False,
+        asked: tuple[str, str] = ("manual", ""),
     ) -> None:
         """Ask for a service; returns at once. One that runs, or is about to, is left as it is.
 
-        `given`: variables that it gets if this starts it; `needs_met`: what it depends on was seen to.
+        `given`: variables that it gets if this starts it; `needs_met`: what it depends on was seen to; `asked`:
+        the trigger and the firing that it is started for.
         """
         session = str(uuid4())
-        live.given = {
-            known: values for known, values in live.given.items() if known == live.progress.wanted_session
-        }
+        kept = {live.progress.wanted_session, live.progress.session}
+        live.given = {known: one for known, one in live.given.items() if known in kept}
+        live.asked = {known: one for known, one in live.asked.items() if known in kept}
+        live.asked[session] = asked
         if given:
             live.given[session] = given
         self._driver.post([(live, e.StartRequested(session, by, needs_met))])
@@ -243,7 +251,8 @@ class ServiceHost:
             if service.progress.state in RESTING:
                 service.owner = service.owner or live.owner
             service.users |= live.users
-            self.start(service, f"service {live.reference}, which needs it")
+            asked = (live.record.started_by or "manual", live.firing_id)
+            self.start(service, f"service {live.reference}, which needs it", asked=asked)
         return services
 
     # ---- for steps of executions -----------------------------------------------------------------
@@ -259,10 +268,7 @@ class ServiceHost:
         """
         live = self.get(execution.steps[step_id].service_id or "")
         firing = execution.firing.id
-        if firing in self._owning:
-            if live.progress.state in RESTING or live.ended_by:
-                live.owner = firing
-            live.users.add(firing)
+        self._note_user(live, firing)
 
         def look(service: LiveService) -> bool:
             if execution.machine.steps[step_id].state in TERMINAL:
@@ -272,8 +278,20 @@ class ServiceHost:
                 self._post_steps(_step_ended(execution, step_id, service, cause))
             return settled
 
-        self.start(live, f"execution {execution.record.id}", given=given, needs_met=True)
+        asked = (execution.record.started_by, firing)
+        self.start(live, f"execution {execution.record.id}", given=given, needs_met=True, asked=asked)
         live.waiters.append(look)
+
+    def _note_user(self, live: LiveService, firing: str) -> None:
+        if firing in self._owning:
+            if live.progress.state in RESTING or live.ended_by:
+                live.owner = firing
+            live.users.add(firing)
+
+    def start_for(self, live: LiveService, firing: str, trigger: str) -> None:
+        """A firing of a trigger asks for a service; where it owns what it starts, `release` ends it."""
+        self._note_user(live, firing)
+        self.start(live, f"trigger {trigger}", asked=(trigger, firing))
 
     async def release(self, firings: Iterable[str], by: str) -> None:
         """These firings are over: stop the services that were started for them and that nobody else uses.
@@ -290,15 +308,19 @@ class ServiceHost:
         while waiting:
             needed = {need for live in waiting for need in _closure(live) if need != live.reference}
             free = [live for live in waiting if live.reference not in needed] or waiting
-            for live in free:
-                live.ended_by |= over
-                self.stop(live, by)
-            for live in free:
-                await self._wait(live, _is_over)
-                live.ended_by -= over
-                if live.owner in over:
-                    live.owner = ""
+            async with anyio.create_task_group() as tasks:
+                for live in free:
+                    live.ended_by |= over
+                    tasks.start_soon(self._end, live, over, by)
             waiting = [live for live in waiting if live not in free]
+
+    async def _end(self, live: LiveService, over: set[str], by: str) -> None:
+        """Stop a service, for firings that are over; who needs it meanwhile takes it from them."""
+        self.stop(live, by)
+        await self._wait(live, _is_over)
+        live.ended_by -= over
+        if live.owner in over:
+            live.owner = ""
 
     def hurry(self, firings: Iterable[str], by: str) -> None:
         """Kill the services that were started for these firings."""
@@ -325,8 +347,11 @@ class ServiceHost:
         for live in lives:
             self._driver.resume(live)
             if live.owner and live.progress.state not in RESTING:
-                self.stop(live, "the run that it was started for was lost")
-            live.owner = ""
+                live.ended_by = {live.owner}
+                self.stop(live, "a later run: its own was lost")
+                self._tasks.start_soon(self._end, live, {live.owner}, "a later run: its own was lost")
+            else:
+                live.owner = ""
         return lives
 
 

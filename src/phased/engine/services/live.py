@@ -36,6 +36,8 @@ class LiveService:
     running: ServiceDefinition = field(init=False)
     given: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """By session: variables that who asked for it handed over."""
+    asked: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By session: the trigger that asked for it, or `manual`, and the firing that it belongs to, if any."""
     waiters: list[Waiter] = field(default_factory=list)
     users: set[str] = field(default_factory=set)
     """Firings that needed it and may still do."""
@@ -69,6 +71,11 @@ class LiveService:
         """All that its machine knows."""
         return self.machine.progress
 
+    @property
+    def firing_id(self) -> str:
+        """The firing that its session was started by; what it depends on belongs to that, too."""
+        return self.asked.get(self.progress.session, ("", ""))[1]
+
     def is_changed(self) -> bool:
         """Whether something is not saved yet."""
         record = self.record
@@ -84,9 +91,10 @@ class LiveService:
         if asked or self.definition is not self.record.definition:
             version = next_version(version, wall)
         given = self.given.get(now.session, self.record.given if now.session == before.session else {})
+        started_by = self.asked.get(now.session, (self.record.started_by, ""))[0]
         return replace(
             self.record, definition=self.definition, running=self.running, boot_id=boot_id, given=given,
-            owner=self.owner, spec_version=version,
+            owner=self.owner, spec_version=version, started_by=started_by,
             status=replace(change, expected_version=self.record.status.version),
         )  # fmt: skip
 

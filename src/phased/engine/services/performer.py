@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 from phased.contract.definitions import EnvironmentEntry
 from phased.core import service_events as e
 from phased.core import service_instructions as i
+from phased.core.service_phases import LEADING
 from phased.core.specs import secret_id
 from phased.engine.ending import Ending, Left, Look
 from phased.engine.outputs import OUTPUT_SUFFIX, outputs_of
@@ -166,6 +167,8 @@ class ServicePerformer:
             if not isinstance(report, RunStarted):
                 del self._runs[report.run_id]
                 self._forget.append(report.run_id)
+            elif run.kind == "start" and not _is_wanted(run.live, report.run_id):
+                self._tasks.start_soon(self._kill_run, report.run_id)
             if isinstance(report, RunLost):
                 self._lost.add(report.run_id)
             if isinstance(report, RunExited):
@@ -276,6 +279,11 @@ class ServicePerformer:
             else:
                 self._lost.discard(run_id)
         return left
+
+
+def _is_wanted(live: LiveService, run_id: str) -> bool:
+    """Whether its machine still waits for this run; it may have been deleted, or given up."""
+    return live.progress.state in LEADING and live.progress.command_run == run_id
 
 
 def event_of(report: RunReport, kind: Kind) -> e.ServiceEvent | None:

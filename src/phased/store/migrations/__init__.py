@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from phased.store.migrations import m0001_executions, m0002_services, m0003_definitions, m0004_access
+from phased.store.migrations import (
+    m0001_executions,
+    m0002_services,
+    m0003_definitions,
+    m0004_access,
+    m0005_firings,
+)
 
 MIGRATIONS: Final[Sequence[Sequence[str]]] = (
     m0001_executions.STATEMENTS,
     m0002_services.STATEMENTS,
     m0003_definitions.STATEMENTS,
     m0004_access.STATEMENTS,
+    m0005_firings.STATEMENTS,
 )
