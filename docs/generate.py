@@ -14,8 +14,12 @@ from typing import Any, Final
 import click
 
 from phased import loader
+from phased.api.calls import Route
+from phased.api.failures import STATUS
+from phased.api.routes import ANYBODY, ROUTES
 from phased.cli.application import EXIT_CODES, application
 from phased.contract.execution import TaskExecutionPhase
+from phased.contract.resource import ResourceRole
 from phased.core import events, phases
 from phased.settings import Setting, all_settings, sections
 
@@ -51,6 +55,16 @@ first of these that any of its steps has."""
 FILE: Final = """\
 YAML 1.2, or JSON. `phased schema` prints the JSON Schema that this page is made from; an editor that is given
 it completes and checks while you type. `phased validate` checks more than a schema can say."""
+
+API: Final = """\
+`POST /<service>/<method>`, under `/` and under `/api/`, on the socket and on TCP alike: JSON
+(`application/json`), and with the extra `phased[proto]` binary protobuf (`application/proto`), as the Connect
+protocol has it. Streams: `application/connect+json`, `application/connect+proto`, or JSON Lines for a request
+in `application/json`. Methods that only read answer `GET` too. [How to call it](../how-to/api.md).
+
+A role stands for what it holds as well: who may use an environment may view it. `acts` means that twice does
+it twice: errors of these say `x-should-retry: false`. Beside the methods there are `GET /events`,
+`GET /logs/executions/ID`, `GET /logs/services/ID`, `GET /healthz`, `GET /readyz` and `GET /metrics`."""
 
 NOTE: Final = "<!-- Made by docs/generate.py; change the code, then run: make reference -->"
 
@@ -282,6 +296,29 @@ def _word(part: Schema) -> str:
     return word
 
 
+def api_page() -> str:
+    """Every method: what it touches, whose role suffices, and what it does to the state."""
+    lines = ["# API", "", API]
+    for service in dict.fromkeys(route.service for route in ROUTES):
+        lines += ["", f"## {service}", ""]
+        rows = (_route_row(route) for route in ROUTES if route.service == service)
+        lines += table(("method", "resource", "roles of which one suffices", "effect"), rows)
+    lines += ["", "## Errors", ""]
+    errors = ((f"`{code.value}`", str(status)) for code, status in STATUS.items())
+    return page([*lines, *table(("code", "HTTP status"), errors)])
+
+
+def _route_row(route: Route) -> tuple[str, ...]:
+    roles = "any" if route.roles is ANYBODY else ", ".join(sorted(_role(role) for role in route.roles))
+    effect = f"{route.effect.value}, a stream" if route.streams else route.effect.value
+    kind = route.resource.value.removeprefix("RESOURCE_TYPE_")
+    return f"`{route.method}`", f"`{kind}`", roles, effect
+
+
+def _role(role: ResourceRole) -> str:
+    return f"`{role.value.removeprefix('RESOURCE_ROLE_')}`"
+
+
 def exit_codes_page() -> str:
     """What the exit codes mean, and which errors end with which."""
     by_code: dict[int, list[str]] = {code: [] for code in OUTCOMES}
@@ -305,6 +342,7 @@ def page(lines: Iterable[str]) -> str:
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "api.md": api_page,
     "settings.md": settings_page,
     "commands.md": commands_page,
     "phases.md": phases_page,

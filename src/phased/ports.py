@@ -106,6 +106,8 @@ class ServiceRecord:
     """The firing, of a run in the foreground, that it was started for and that ends it; "" if none."""
     started_by: str = ""
     """The trigger that started it, or `manual`; "" where nobody has said. Some secrets depend on it."""
+    firing_id: str = ""
+    """The firing that its session was started for; "" if none. What it depends on runs in that one."""
 
 
 class Store(Protocol):
@@ -128,6 +130,9 @@ class Store(Protocol):
 
     async def find(self, prefix: str) -> list[StoredExecution]:
         """The executions whose id begins with `prefix` (hex digits and hyphens), at most ten."""
+
+    async def of_firings(self, firing_ids: Sequence[str]) -> list[StoredExecution]:
+        """The executions of these firings, oldest first; takes no longer for a long history."""
 
     async def save_services(self, services: Sequence[ServiceRecord], *, durable: bool = False) -> None:
         """Save services, new ones (`expected_version` 0) and known ones; all or none.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,18 @@ def folder() -> Iterator[Path]:
     try:
         yield made
     finally:
+        for pid in [pid for pid in everyone() if _works_in(pid, made)]:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(made)
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    """Whether a process has its working directory there: a step that a failed test has left."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd") == str(folder)
+    except OSError:
+        return False
 
 
 class Bench:
@@ -210,7 +223,7 @@ async def test_services_get_secrets_too(folder: Path) -> None:
             {"reference": "u", "name": "u", "command": "true", "depends_on": ["b"]}
         )
         catalog = Catalog(ENVIRONMENT, Definitions(tasks=(join, other), services=services))
-        lives = await at.engine.fire(catalog, ["t", "u"], Origin())
+        lives = await at.engine.fire(catalog, ["t", "u"], Origin(), owns_services=True)
         at.engine.begin(lives)
         with anyio.fail_after(DEADLINE):
             for live in lives:

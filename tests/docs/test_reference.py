@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
+from phased.api.failures import STATUS
+from phased.api.routes import ROUTES
 from phased.cli.application import EXIT_CODES, VERBS, application
 from phased.core.phases import TRANSITIONS, State
 from phased.settings import all_settings
@@ -90,3 +92,13 @@ def test_every_exit_code_of_an_error_is_documented() -> None:
     for kind, code in EXIT_CODES.items():
         (row,) = (line for line in page.splitlines() if line.startswith(f"| {code} |"))
         assert f"`{kind.__name__}`" in row
+
+
+def test_every_method_and_code_is_documented() -> None:
+    """With the roles that suffice."""
+    page = text("api.md")
+    for route in ROUTES:
+        assert f"## {route.service}\n" in page
+        assert f"| `{route.method}` | " in page
+    for code, status in STATUS.items():
+        assert f"| `{code.value}` | {status} |" in page

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.api.daemon import EVENTS, PATIENCE, TASKS, Api, Daemon, automations, daemon, wait_for
+from tests.api.daemon import EVENTS, PATIENCE, SECRETS, TASKS, Api, Daemon, automations, daemon, wait_for
 
 
 @pytest.fixture
@@ -108,8 +108,10 @@ def test_the_end_stops_what_runs_and_says_what_it_waits_for(one: Daemon) -> None
     with one.client() as other, other.stream("POST", f"/{EVENTS}/WatchEvents", json={}) as response:
         lines = response.iter_lines()
         next(lines)
-        process.send_signal(signal.SIGTERM)
-        assert [line for line in lines if line != "{}"] == []
+        with one.client() as third, third.stream("GET", "/events") as sent:
+            process.send_signal(signal.SIGTERM)
+            assert [line for line in lines if line != "{}"] == []
+            assert "event: end" in list(sent.iter_lines())
     assert api.refused(f"{TASKS}/StartTask", {"id": waiting})[0] == "unavailable"
     assert api.client.get("/readyz").status_code == 503
     assert api.phase(stubborn) in {"RUNNING", "FAILED"}
@@ -158,6 +160,23 @@ def test_the_service_manager_is_told(one: Daemon) -> None:
         while not (text := listener.recv(4096).decode()).startswith("STOPPING=1"):
             assert text.startswith(("WATCHDOG=1", "STATUS="))
         ended(process)
+
+
+def test_what_is_refused_is_logged_without_secrets(one: Daemon) -> None:
+    """Which method and how, not what was sent."""
+    process = one.start("--listen", "127.0.0.1:0", env={"PHASED_LOG_LEVEL": "info"})
+    api = Api(one.client())
+    with one.tcp("a-token-that-leaked") as client:
+        assert client.post(f"/{TASKS}/ListTasks", json={}).status_code == 401
+        assert client.post(f"/{TASKS}/ListTasks?token=in-the-query", json={}).status_code == 401
+    body = {"name": "x", "value": "a-value-that-leaked", "environmentVariable": True}
+    assert api.refused(f"{SECRETS}/CreateSecret", body)[0] == "invalid_argument"
+    process.send_signal(signal.SIGTERM)
+    said = ended(process)
+    assert f"event='request_refused' level='info' component='phased.api' method='{TASKS}/ListTasks'" in said
+    assert f"method='{SECRETS}/CreateSecret'" in said
+    assert "leaked" not in said
+    assert "in-the-query" not in said
 
 
 def test_another_address_needs_a_word_in_the_settings(one: Daemon) -> None:

@@ -220,14 +220,24 @@ OURS, FOREIGN = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222
 is_ours: Callable[[str], bool] = OURS.__eq__
 
 
-async def asked_in(place: Place, runner: ProcessRunner, command: str, environment: str = OURS) -> int:
-    """The pid that a command writes into the file `pid`."""
-    await runner.start([place.request(command, PHASED_ENVIRONMENT_ID=environment, PHASED_TASK="t")])
+@asynccontextmanager
+async def asked_in(
+    place: Place, command: str, environment: str = OURS
+) -> AsyncIterator[tuple[int, list[int]]]:
+    """The pid that a step writes into the file `pid`, and the supervisors; the step is ended afterwards."""
+    asked = place.request(command, PHASED_ENVIRONMENT_ID=environment, PHASED_TASK="t")
     file = place.workspace / "pid"
-    with anyio.fail_after(DEADLINE):
-        while not (file.exists() and file.read_text().endswith("\n")):  # noqa: ASYNC110 - a file that a step makes
-            await anyio.sleep(0.01)
-    return int(file.read_text())
+    async with place.runner() as runner:
+        await runner.start([asked])
+        try:
+            with anyio.fail_after(DEADLINE):
+                while not (file.exists() and file.read_text().endswith("\n")):  # noqa: ASYNC110 - a step makes it
+                    await anyio.sleep(0.01)
+            yield int(file.read_text()), runner.supervisors
+        finally:
+            with anyio.CancelScope(shield=True), anyio.fail_after(DEADLINE):
+                while await runner.signal(asked.run_id, 9):  # noqa: ASYNC110 - no runner tells of that
+                    await anyio.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -242,19 +252,18 @@ async def asked_in(place: Place, runner: ProcessRunner, command: str, environmen
 )
 async def test_a_process_of_a_step_is_its_environments(place: Place, command: str) -> None:
     """Its children too, whatever they are started with."""
-    async with place.runner() as runner:
-        pid = await asked_in(place, runner, command)
-        assert environment_of_step(pid, is_ours, runner.supervisors) == OURS
+    async with asked_in(place, command) as (pid, supervisors):
+        assert environment_of_step(pid, is_ours, supervisors) == OURS
 
 
 async def test_an_orphan_that_hides_is_refused(place: Place) -> None:
     """It comes from one of our steps, and from which cannot be told."""
-    async with place.runner() as runner:
-        pid = await asked_in(place, runner, "(env -i setsid sh -c 'echo $$ > pid; sleep 300' &)")
+    hidden = "(env -i setsid sh -c 'echo $$ > pid; sleep 300' &)"
+    async with asked_in(place, hidden) as (pid, supervisors):
         with anyio.fail_after(DEADLINE):
             while True:
                 try:
-                    found = environment_of_step(pid, is_ours, runner.supervisors)
+                    found = environment_of_step(pid, is_ours, supervisors)
                 except RunnerError:
                     break
                 assert found == OURS  # its parent has not ended yet
@@ -265,6 +274,5 @@ async def test_others_are_no_steps_of_ours(place: Place) -> None:
     """This process, one that is not there, and the steps of another daemon."""
     assert environment_of_step(os.getpid(), is_ours) is None
     assert environment_of_step(2**22 + 1, is_ours) is None
-    async with place.runner() as runner:
-        pid = await asked_in(place, runner, "echo $$ > pid; exec sleep 300", FOREIGN)
+    async with asked_in(place, "echo $$ > pid; exec sleep 300", FOREIGN) as (pid, _):
         assert environment_of_step(pid, is_ours) is None

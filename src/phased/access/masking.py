@@ -10,21 +10,30 @@ spoil every log. What a step encodes (base64, say) is not known to be the value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 SHORTEST: Final = 4
 """Characters that a value, or a line of it, must have to be masked."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Needle:
+    """What is looked for, and by how many bytes it can be shifted at least to fit onto itself."""
+
+    value: bytes
+    period: int
+
+
 class Masker:
     """What is to be hidden; `reading` begins to hide it in one stream of bytes."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        """Longest first, so that what is hidden as a whole is looked for first."""
+        """Empty values and short ones are left out."""
         needles = {part.encode("utf-8", "surrogateescape") for value in values for part in _parts(value)}
-        self._needles = tuple(sorted(needles, key=lambda needle: (-len(needle), needle)))
-        self.margin = max(map(len, self._needles), default=1) - 1
+        self._needles = tuple(_Needle(needle, _period(needle)) for needle in sorted(needles))
+        self.margin = max(map(len, needles), default=1) - 1
         """Bytes before and after a range that have to be read with it, to see what it is part of."""
 
     def __repr__(self) -> str:
@@ -61,7 +70,7 @@ class Masker:
 class Masked:
     """One reading. It holds back what could be the beginning of a value, until that is known."""
 
-    def __init__(self, needles: tuple[bytes, ...], skip: int, length: int | None) -> None:
+    def __init__(self, needles: Sequence[_Needle], skip: int, length: int | None) -> None:
         """Use `Masker.reading`."""
         self._needles = needles
         self._skip = skip
@@ -73,7 +82,7 @@ class Masked:
     def feed(self, block: bytes) -> bytes:
         """What may be shown after this block."""
         buffer = self._held + block
-        keep = min((_beginning(buffer, needle) for needle in self._needles), default=len(buffer))
+        keep = min((_beginning(buffer, one.value) for one in self._needles), default=len(buffer))
         return self._cut(self._emit(buffer, keep))
 
     def end(self) -> bytes:
@@ -111,21 +120,20 @@ def _parts(value: str) -> list[str]:
     return list(dict.fromkeys(part for part in (value, value.strip("\r\n"), *lines) if len(part) >= SHORTEST))
 
 
-def _occurrences(text: bytes, needles: tuple[bytes, ...]) -> list[tuple[int, int]]:
+def _occurrences(text: bytes, needles: Sequence[_Needle]) -> list[tuple[int, int]]:
     """Every occurrence of each, also those that overlap; what overlaps of one value is one span."""
     found: list[tuple[int, int]] = []
     for needle in needles:
-        start = end = -1
-        at = text.find(needle)
+        value, period = needle.value, needle.period
+        tail = value[-period:]
+        at = text.find(value)
         while at >= 0:
-            if at > end:
-                if end >= 0:
-                    found.append((start, end))
-                start = at
-            end = at + len(needle)
-            at = text.find(needle, at + 1)
-        if end >= 0:
+            start, end = at, at + len(value)
+            while text.startswith(tail, end):  # the next occurrence, so many bytes further on
+                end += period
             found.append((start, end))
+            # Two occurrences can only overlap by a period; others than the shortest are found from here.
+            at = text.find(value, end if period == len(value) else end - len(value) + 1)
     return found
 
 
@@ -135,3 +143,14 @@ def _beginning(buffer: bytes, needle: bytes) -> int:
     while at >= 0 and not needle.startswith(buffer[at:]):
         at = buffer.find(needle[:1], at + 1)
     return len(buffer) if at < 0 else at
+
+
+def _period(value: bytes) -> int:
+    """The shortest period: 2 of `ababa`, the whole length of what has none (Knuth, Morris and Pratt)."""
+    border, borders = 0, [0] * len(value)
+    for at in range(1, len(value)):
+        while border and value[at] != value[border]:
+            border = borders[border - 1]
+        border += value[at] == value[border]
+        borders[at] = border
+    return len(value) - (borders[-1] if borders else 0)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from phased.api.answering import Answering
     from phased.api.house import House
 
+LINES_TYPES: Final = frozenset({"application/json", "application/jsonl"})
+"""What clients of the first generation send for a stream: in Python the one, in JavaScript the other."""
+
 PREFIX: Final = "/api"
 """What may stand before every path (`cli: The daemon`)."""
 
@@ -106,7 +109,7 @@ class Application:
             return
         content_type = _content_type(scope)
         if content_type not in (STREAM_TYPES if route.streams else UNARY_TYPES):
-            if not (route.streams and content_type == "application/json"):
+            if not (route.streams and content_type in LINES_TYPES):
                 raise _wrong_type(route)
             await stream_lines(route, self._answering, call, body, answer)
             return
@@ -114,7 +117,7 @@ class Application:
 
 
 def _wrong_type(route: Route) -> Refusal:
-    known = sorted(STREAM_TYPES | {"application/json"} if route.streams else UNARY_TYPES)
+    known = sorted(STREAM_TYPES | LINES_TYPES if route.streams else UNARY_TYPES)
     return Refusal(
         ErrorCode.INVALID_ARGUMENT, f"cannot read this Content-Type; send {' or '.join(known)}", status=415
     )

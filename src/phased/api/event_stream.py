@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response, StreamingResponse
 
+from phased.api.failures import code_of
 from phased.api.handlers.environments import environment_message_of
 from phased.api.handlers.executions import shown
 from phased.api.handlers.services import shown_service
@@ -21,7 +23,7 @@ from phased.contract.resource import ResourceRole, ResourceType
 from phased.core.status import StatusChange
 from phased.core.versions import spell
 from phased.engine.definitions.messages import service_message, task_message
-from phased.errors import InvalidArgument
+from phased.errors import InvalidArgument, PhasedError
 from phased.ports import ServiceRecord
 
 if TYPE_CHECKING:
@@ -59,6 +61,16 @@ def _since(text: str | None) -> int | None:
 
 
 async def _events(call: Call, environment: str | None, since: int | None) -> AsyncGenerator[bytes, None]:
+    """The stream; where it has to end, why is its last event."""
+    try:
+        async with aclosing(_changes(call, environment, since)) as changes:
+            async for event in changes:
+                yield event
+    except PhasedError as error:
+        yield _event("end", None, {"code": code_of(error).value, "message": str(error)})
+
+
+async def _changes(call: Call, environment: str | None, since: int | None) -> AsyncGenerator[bytes, None]:
     stream = call.house.stream
     with call.house.listening(call, stream.wake) as still:
         if since is None:

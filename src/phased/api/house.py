@@ -22,6 +22,7 @@ from phased.contract.environment_class import EnvironmentClass
 from phased.contract.gateway import Gateway
 from phased.contract.phased_v1 import Daemon
 from phased.contract.resource import ResourceRole, ResourceType
+from phased.core.classes import gateways
 from phased.core.service_phases import RESTING
 from phased.engine.definitions.automations import Automations
 from phased.engine.engine import Engine
@@ -87,11 +88,8 @@ class House:
         return self.environments.classes.classes
 
     def gateways(self) -> list[Gateway]:
-        """One a listener."""
-        return [
-            Gateway.model_construct(name=one.name, url=one.origin, region=self.facts.region or None)
-            for one in self.listeners
-        ]
+        """One a listener. Raises SettingsError where two have one name."""
+        return list(gateways([(one.name, one.origin) for one in self.listeners], self.facts.region))
 
     def trouble(self) -> str | None:
         """Why statuses cannot be saved, if they cannot."""

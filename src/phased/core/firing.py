@@ -115,7 +115,9 @@ def worst(results: Iterable[Result]) -> Result:
     return min(results, key=_ORDER.index, default=Result.SUCCEEDED)
 
 
-def parts_of(catalog: Catalog, triggers: Sequence[str], *, is_prebuild: bool = False) -> tuple[FiringPart, ...]:
+def parts_of(
+    catalog: Catalog, triggers: Sequence[str], *, is_prebuild: bool = False
+) -> tuple[FiringPart, ...]:
     """What these triggers start, tasks before services, each once; in a prebuild, once for each trigger.
 
     Only in a prebuild tasks may fail without the whole failing: those without `prebuildRequiresSuccess`.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 
 from phased.engine.registry import LiveExecution
@@ -14,8 +15,15 @@ from phased.engine.registry import LiveExecution
 OUTPUT_SUFFIX = ".output"
 """A step's output file stands beside its log under this suffix; the step creates it, if at all."""
 
+HANDED_ON = "PHASED_OUTPUTS"
+"""The variable that names the file of outputs, where they are too many to be variables."""
+
 _MAX_KEY, _MAX_VALUE = 128, 4096
-_READ_AT_MOST = 1 << 20
+_READ_AT_MOST = 16 << 20
+_BY_VARIABLES_AT_MOST = 128 << 10
+"""Bytes: Linux takes about two megabytes of arguments and environment (execve(2)), and each variable reaches all
+that a step starts."""
+_HANDED_ON_SUFFIX = ".outputs"
 
 
 def outputs_of(log: str) -> dict[str, str]:
@@ -82,6 +90,24 @@ def variables_of(live: LiveExecution, step_id: str) -> dict[str, str]:
     """The outputs of a step as others see them."""
     step = live.machine.steps[step_id]
     return {variable(step.label, key): value for key, value in step.output.items()}
+
+
+def bounded(outputs: Mapping[str, str], log: str) -> Mapping[str, str]:
+    """What a step finds of these variables: themselves, or beyond a limit the file that sets them when sourced.
+
+    PHASED_OUTPUTS names that file; it lies beside the step's log. Raises OSError.
+    """
+    size = sum(
+        len(name) + len(value.encode("utf-8", "surrogateescape")) + 2 for name, value in outputs.items()
+    )
+    if size <= _BY_VARIABLES_AT_MOST:
+        return outputs
+    path = log + _HANDED_ON_SUFFIX
+    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in outputs.items())
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    return {HANDED_ON: path}
 
 
 def _upper(text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGTERM
 from typing import TYPE_CHECKING
@@ -18,9 +19,9 @@ from phased.core import events as e
 from phased.core import instructions as i
 from phased.core.phases import State
 from phased.engine.ending import Ending, Left, Patience
-from phased.engine.outputs import collisions, forget_outputs, outputs_of, variables_of
+from phased.engine.outputs import bounded, collisions, forget_outputs, outputs_of, variables_of
 from phased.engine.registry import Firing, LiveExecution, Registry, SharedRun, event_of
-from phased.engine.surroundings import missing_secret, variables
+from phased.engine.surroundings import missing_secret, of_step, variables
 from phased.errors import PhasedError, RunnerError
 from phased.observability import logger
 from phased.ports import (
@@ -84,7 +85,7 @@ class Performer:
         if live.steps[start.step_id].service_id:
             return self._need_service(live, start.step_id)
         try:
-            missing = missing_secret(live, start.step_id, self.access)
+            missing = missing_secret(of_step(live, start.step_id), self.access)
         except PhasedError as error:
             missing = f"could not start: {error}"
         if missing:
@@ -115,10 +116,9 @@ class Performer:
             forget_outputs(path)
         task = live.steps[start.step_id].task
         command = (task.spec.command or "") if task and task.spec else ""
-        found = {
-            **self.variables_of(live.record.environment_id),
-            **variables(live, start.step_id, path, self.access),
-        }
+        around = of_step(live, start.step_id, path, self.variables_of(live.record.environment_id))
+        around = replace(around, outputs=bounded(around.outputs, path))
+        found = variables(around, self.access)
         return RunRequest(run_id, command, found, live.workspace, path)
 
     def _need_service(self, live: LiveExecution, step_id: str) -> list[Arrival]:

@@ -294,7 +294,7 @@ class Fleet:
             if track.home is not None:
                 by_home.setdefault(track.home, []).append(run_id)
         for link, done in by_home.items():
-            link.send({"do": "acknowledge", "runs": done})
+            link.acknowledge(done)
         gone = set(run_ids)
         for remains in [remains for remains in self._remains if remains.wanted & gone]:
             remains.wanted -= gone

@@ -21,6 +21,9 @@ from phased.supervisor.generation import Generation
 
 Event = list[Any]
 
+_LATER = 0.05
+"""Seconds that what nobody waits for may wait for a message to go with."""
+
 
 class LinkLost(Exception):
     """The connection is gone; whether its supervisor lives is another question."""
@@ -63,6 +66,8 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._descriptor = channel.fileno()
         self._writing = False
+        self._done: list[str] = []
+        self._later: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._descriptor, self._read)
 
     def replace(self, broken: Link) -> None:
@@ -70,6 +75,7 @@ class Link:
         self.replaces = True
         self.started = broken.started
         self.copies, broken.copies = broken.copies, self.copies
+        self.acknowledge(broken._done)
 
     @property
     def closed(self) -> bool:
@@ -83,8 +89,25 @@ class Link:
 
     def send(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         """Send now, or as soon as it takes more."""
+        if self._done and message["do"] != "acknowledge":
+            self._channel.post(self._acknowledgement())
         self._channel.send(message, descriptors)
         self._after_sending()
+
+    def acknowledge(self, run_ids: Sequence[str]) -> None:
+        """These results are kept elsewhere now: told with the next message, or a little later by itself."""
+        self._done += run_ids
+        if self._later is None and not self.closed:
+            self._later = self._loop.call_later(_LATER, self._acknowledge)
+
+    def _acknowledgement(self) -> dict[str, Any]:
+        done, self._done = self._done, []
+        return {"do": "acknowledge", "runs": done}
+
+    def _acknowledge(self) -> None:
+        self._later = None
+        if self._done and not self.closed:
+            self.send(self._acknowledgement())
 
     async def ask(self, what: str, **facts: object) -> dict[str, Any]:
         """Ask, and wait for the answer. Raises LinkLost."""
@@ -181,6 +204,8 @@ class Link:
     def _release(self) -> None:
         self._loop.remove_reader(self._descriptor)
         self._loop.remove_writer(self._descriptor)
+        if self._later is not None:
+            self._later.cancel()
         self._descriptor = -1
         self._channel.close()
         for answered, _ in self._answers.values():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from phased.settings.sections import RunSettings
 
 _OUTPUT: Final = "PHASED_OUTPUT"
+_HANDED_ON: Final = "PHASED_OUTPUTS"
 
 MakeRunner = Callable[[Path, Person | None], ProcessRunner]
 """Makes the runner of a state directory and a user, None for this process's own."""
@@ -113,6 +114,9 @@ class RunnerOfUsers:
         for passed in (str(self._state), os.path.dirname(folder), folder):
             if os.stat(passed).st_mode & 0o777 != PASSABLE:
                 os.chmod(passed, PASSABLE)
+        handed_on = request.environment.get(_HANDED_ON)
+        if handed_on is not None and os.path.dirname(handed_on) == folder:
+            os.chown(handed_on, who.uid, who.gid, follow_symlinks=False)
         path = request.environment.get(_OUTPUT)
         if path is None or os.path.dirname(path) != folder:
             return

@@ -114,6 +114,13 @@ class MemoryStore:
         found = _newest_first(kept for kept in self._kept.values() if kept.record.id.startswith(wanted))
         return [kept.stored() for kept in found[:_FOUND_AT_MOST]]
 
+    async def of_firings(self, firing_ids: Sequence[str]) -> list[StoredExecution]:
+        """The executions of these firings, oldest first."""
+        self.check_open()
+        wanted = set(firing_ids)
+        found = [kept for kept in self._kept.values() if kept.record.firing_id in wanted]
+        return [kept.stored() for kept in reversed(_newest_first(found))]
+
     async def save_services(self, services: Sequence[ServiceRecord], *, durable: bool = False) -> None:  # noqa: ARG002 - nothing lasts here
         """Keep services, new ones and known ones; all or none. Raises StaleVersion."""
         self.check_open()

@@ -49,6 +49,4 @@ class MemoryFirings:
 
     def remove_environment(self, environment_id: str) -> None:
         """Forget those of an environment."""
-        self._kept = {
-            one: kept for one, kept in self._kept.items() if kept.environment_id != environment_id
-        }
+        self._kept = {one: kept for one, kept in self._kept.items() if kept.environment_id != environment_id}

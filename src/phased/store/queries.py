@@ -69,6 +69,14 @@ def page(
     return _select(connection, f"{where} {_NEWEST_FIRST}", (*values, max(limit, 0), max(offset, 0)))
 
 
+def of_firings(connection: sqlite3.Connection, firing_ids: Sequence[str]) -> list[StoredExecution]:
+    """As ports.Store.of_firings."""
+    found: list[StoredExecution] = []
+    for firing_id in dict.fromkeys(firing_ids):
+        found += _select(connection, "WHERE firing_id = ?", (firing_id,))
+    return sorted(found, key=lambda one: (one.record.created_at, one.record.id))
+
+
 def select(
     connection: sqlite3.Connection, query: ExecutionQuery, number_of: NumberOf, limit: int
 ) -> list[StoredExecution]:

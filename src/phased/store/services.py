@@ -1,6 +1,6 @@
 """Services in the tables: their records as rows and back, whole each time, since they change seldom.
 
-Knows the record's parts and the table of migrations 2 and 5. Must not know transactions. Raises what SQLite
+Knows the record's parts and the table of migrations 2, 5 and 6. Must not know transactions. Raises what SQLite
 raises, and StaleVersion; ValueError for JSON that is none of ours.
 """
 
@@ -22,6 +22,7 @@ from phased.ports import ServiceRecord
 _COLUMNS: Final = (
     "id", "environment_id", "reference", "workspace", "definition", "running", "created_at", "creator_id",
     "creator_principal", "boot_id", "spec_version", "version", "progress", "given", "owner", "started_by",
+    "firing_id",
 )  # fmt: skip
 _INSERT: Final = f"INSERT INTO services ({', '.join(_COLUMNS)}) VALUES (?{', ?' * (len(_COLUMNS) - 1)})"  # noqa: S608 - names from above
 _UPDATE: Final = (
@@ -60,18 +61,18 @@ def _row(record: ServiceRecord) -> tuple[str | int, ...]:
         record.definition.model_dump_json(), record.running.model_dump_json(), record.created_at,
         record.creator_id, record.creator_principal, record.boot_id, record.spec_version,
         record.status.version, _stored(record.status.progress), json.dumps(dict(record.given)),
-        record.owner, record.started_by,
+        record.owner, record.started_by, record.firing_id,
     )  # fmt: skip
 
 
 def _record(row: Sequence[Any]) -> ServiceRecord:
     service_id, environment, reference, workspace, definition, running, created, creator, principal = row[:9]
-    boot_id, spec_version, version, progress, given, owner, started_by = row[9:]
+    boot_id, spec_version, version, progress, given, owner, started_by, firing_id = row[9:]
     return ServiceRecord(
         service_id, environment, reference, workspace, ServiceDefinition.model_validate_json(definition),
         ServiceDefinition.model_validate_json(running), created, creator, principal, boot_id, spec_version,
         ServiceChange(service_id, 0, version, _progress(json.loads(progress))), json.loads(given),
-        owner, started_by,
+        owner, started_by, firing_id,
     )  # fmt: skip
 
 

@@ -156,6 +156,11 @@ class SqliteStore:
         with translated(self._path, "read"):
             return queries.find(self._connection, prefix)
 
+    async def of_firings(self, firing_ids: Sequence[str]) -> list[StoredExecution]:
+        """The executions of these firings, oldest first."""
+        with translated(self._path, "read"):
+            return queries.of_firings(self._connection, firing_ids)
+
     async def save_services(self, records: Sequence[ServiceRecord], *, durable: bool = False) -> None:
         """Save services, new ones and known ones; all or none. Raises StaleVersion."""
         with self._transaction(durable=durable):

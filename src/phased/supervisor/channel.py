@@ -31,7 +31,17 @@ _LONGEST_LINE = 1 << 28
 class Channel:
     """`receive` and `send` messages; `closed` once the other end is gone or has sent nonsense."""
 
-    __slots__ = ("_actions", "_descriptors", "_incomplete", "_read", "_unsent", "backlog", "closed", "socket")
+    __slots__ = (
+        "_actions",
+        "_descriptors",
+        "_incomplete",
+        "_posted",
+        "_read",
+        "_unsent",
+        "backlog",
+        "closed",
+        "socket",
+    )
 
     def __init__(self, connection: socket.socket, actions: Actions | None = None) -> None:
         """Takes the socket over."""
@@ -43,6 +53,7 @@ class Channel:
         self._descriptors: deque[int] = deque()
         self._incomplete = False
         self._actions = actions or Actions()
+        self._posted = b""
         self._read = bytearray()
         self._unsent: deque[tuple[bytes, bytes]] = deque()
 
@@ -101,7 +112,7 @@ class Channel:
         """Send, or keep until `flush`; at most 250 descriptors, which stay the caller's."""
         if self.closed:
             return
-        data = _encode(message).encode() + b"\n"
+        data, self._posted = self._posted + _encode(message).encode() + b"\n", b""
         beside = array("i", descriptors).tobytes() if descriptors else b""
         if not self._unsent:
             sent = self._send(data, beside)
@@ -113,6 +124,10 @@ class Channel:
         kept = array("i", [os.dup(d) for d in descriptors]).tobytes() if descriptors else b""
         self._unsent.append((data, kept))
         self.backlog += len(data)
+
+    def post(self, message: dict[str, Any]) -> None:
+        """Keep until the next `send`, and send it before that: one call for both, one waking up."""
+        self._posted += _encode(message).encode() + b"\n"
 
     def flush(self) -> None:
         """Send what was kept, as far as the other end takes it."""

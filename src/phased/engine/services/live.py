@@ -50,6 +50,8 @@ class LiveService:
         """The definitions as they are saved."""
         self.definition, self.running = self.record.definition, self.record.running
         self.owner = self.record.owner
+        if self.record.firing_id:
+            self.asked[self.progress.session] = (self.record.started_by, self.record.firing_id)
 
     @property
     def id(self) -> str:
@@ -91,10 +93,10 @@ class LiveService:
         if asked or self.definition is not self.record.definition:
             version = next_version(version, wall)
         given = self.given.get(now.session, self.record.given if now.session == before.session else {})
-        started_by = self.asked.get(now.session, (self.record.started_by, ""))[0]
+        started_by, firing_id = self.asked.get(now.session, (self.record.started_by, ""))
         return replace(
             self.record, definition=self.definition, running=self.running, boot_id=boot_id, given=given,
-            owner=self.owner, spec_version=version, started_by=started_by,
+            owner=self.owner, spec_version=version, started_by=started_by, firing_id=firing_id,
             status=replace(change, expected_version=self.record.status.version),
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Literal, assert_never
@@ -17,15 +17,13 @@ from uuid import UUID, uuid5
 import anyio
 from anyio.abc import TaskGroup
 
-from phased.contract.definitions import EnvironmentEntry
 from phased.core import service_events as e
 from phased.core import service_instructions as i
 from phased.core.service_phases import LEADING
-from phased.core.specs import secret_id
 from phased.engine.ending import Ending, Left, Look
-from phased.engine.outputs import OUTPUT_SUFFIX, outputs_of
+from phased.engine.outputs import bounded, outputs_of
 from phased.engine.services.live import LiveService
-from phased.engine.surroundings import cause_of_missing
+from phased.engine.surroundings import missing_secret, of_service, variables
 from phased.errors import PhasedError, RunnerError
 from phased.observability import logger
 from phased.ports import (
@@ -107,7 +105,7 @@ class ServicePerformer:
         """Make ready to start a command, whose intent is saved; what is known at once: that it cannot."""
         kind = _kind(instruction)
         try:
-            missing = _missing_secret(live, self.access)
+            missing = missing_secret(of_service(live, ""), self.access)
         except PhasedError as error:
             missing = str(error)
         if missing:
@@ -129,11 +127,10 @@ class ServicePerformer:
         log = own if kind == "start" else self._log_path(live.id, run_id.partition(".")[0])
         os.makedirs(log.parent, mode=0o700, exist_ok=True)
         command = {"start": live.running.start, "ready": live.running.ready, "stop": live.running.stop}[kind]
-        given = self.variables_of(live.record.environment_id)
-        variables = {**given, **_variables(live, f"{own}{OUTPUT_SUFFIX}", self.access)}
-        return RunRequest(
-            run_id, command, variables, live.record.workspace, str(log), lasting=kind == "start"
-        )
+        around = of_service(live, str(own), self.variables_of(live.record.environment_id))
+        around = replace(around, outputs=bounded(around.outputs, str(own)))
+        found = variables(around, self.access)
+        return RunRequest(run_id, command, found, live.record.workspace, str(log), lasting=kind == "start")
 
     async def start(self) -> list[Arrival]:
         """Start what was prepared."""
@@ -336,38 +333,3 @@ def _kind(instruction: i.RunInstruction) -> Kind:
         case i.StartStop():
             return "stop"
     assert_never(instruction)
-
-
-def _variables(live: LiveService, output: str, access: StepAccess) -> dict[str, str]:
-    """What its commands have beside the environment's variables; later entries win. Raises PhasedError."""
-    record = live.record
-    environment = record.environment_id
-    found = dict(access.mounted(environment))
-    for entry in live.running.env:
-        wanted = _secret_of(entry, environment)
-        value = access.secret(environment, wanted) if wanted else entry.value
-        if value is not None:
-            found[entry.name] = value
-    found.update(record.given)
-    found["PHASED_ENVIRONMENT_ID"] = found["GITPOD_ENVIRONMENT_ID"] = record.environment_id
-    found["PHASED_SERVICE"] = record.reference
-    found["PHASED_SERVICE_ID"] = record.id
-    found["PHASED_SESSION"] = live.progress.session
-    found["PHASED_OUTPUT"] = output
-    found.update(access.way_back(environment))
-    return found
-
-
-def _missing_secret(live: LiveService, access: StepAccess) -> str | None:
-    """The cause to fail with where it names a secret that is missing. Raises PhasedError."""
-    environment = live.record.environment_id
-    for entry in live.running.env:
-        wanted = _secret_of(entry, environment)
-        if wanted and access.secret(environment, wanted) is None:
-            return cause_of_missing(wanted, entry.secret or "")
-    return None
-
-
-def _secret_of(entry: EnvironmentEntry, environment: str) -> str | None:
-    """The id of the secret that a variable holds; None where it is a literal."""
-    return entry.secret_id or (secret_id(environment, entry.secret) if entry.secret else None)

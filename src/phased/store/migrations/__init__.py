@@ -14,6 +14,7 @@ from phased.store.migrations import (
     m0003_definitions,
     m0004_access,
     m0005_firings,
+    m0006_adoption,
 )
 
 MIGRATIONS: Final[Sequence[Sequence[str]]] = (
@@ -22,4 +23,5 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
     m0003_definitions.STATEMENTS,
     m0004_access.STATEMENTS,
     m0005_firings.STATEMENTS,
+    m0006_adoption.STATEMENTS,
 )
