@@ -75,3 +75,7 @@ clean: ## remove what these commands made
 
 # Suites that need something of the host (a container engine, systemd, clients of other languages) follow here:
 # each with a target of its own, named test-WHAT, which is not part of `make test`.
+
+.PHONY: test-clients
+test-clients: setup ## clients that others published, against a real daemon; installs them into .cache/clients
+	@$(BIN)/python -m pytest -q -rs tests/clients $(PYTEST_ARGS)

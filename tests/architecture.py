@@ -38,7 +38,8 @@ MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
     "testing": _BASE | {"observability"},
     "access": _BASE | {"observability", "supervisor"},
     "api": _BASE | {"observability", "loader", "logs", "store", "runners", "engine", "access", "metrics"},
-    "web": _BASE | {"observability", "loader", "logs", "store", "runners", "engine", "access", "api", "metrics"},
+    "web": _BASE
+    | {"observability", "loader", "logs", "store", "runners", "engine", "access", "api", "metrics"},
     "client": frozenset({"errors", "contract"}),
     "cli": frozenset({"errors", "contract", "client", "loader", "settings"}),
 }
@@ -49,7 +50,18 @@ WIRES_EVERYTHING: Final = frozenset({"daemon", "serving", "__main__"})
 CLI_ALSO: Final = frozenset({"core.planner", "core.specs", "core.phases", "core.status"})
 """Pure modules of the core that the CLI needs: to plan, and to show what a status says."""
 
-CLI_INSIDE_FUNCTIONS: Final = frozenset({"daemon", "serving", "foreground", "logs", "observability", "engine.view"})
+CLI_INSIDE_FUNCTIONS: Final = frozenset(
+    {
+        "daemon",
+        "serving",
+        "foreground",
+        "logs",
+        "observability",
+        "engine.view",
+        "store.upkeep",
+        "store.mending",
+    }
+)
 """The composition root, and what a verb needs beside it once it runs; never while the CLI is imported."""
 
 SUPERVISOR_OF_BOTH_ENDS: Final = frozenset(

@@ -76,10 +76,10 @@ class CycleFound(PlanError):
 class UnknownReference(PlanError):
     """A reference names nothing that is defined."""
 
-    def __init__(self, reference: str, *, near: Sequence[str], known: Sequence[str] = ()) -> None:
+    def __init__(self, reference: str, *, near: Sequence[str], known: Sequence[str] | None = None) -> None:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        if not near and known:
-            hint = f"; there are: {', '.join(known)}"
+        if not near and known is not None:
+            hint = f"; there are: {', '.join(known) or 'none'}"
         super().__init__(f"cannot find a task {reference!r}{hint}")
         self.reference = reference
         self.near = tuple(near)

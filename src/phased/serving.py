@@ -43,11 +43,11 @@ from phased.engine.domain import Domain, Stores, open_domain
 from phased.engine.engine import Engine
 from phased.engine.environments.classes import EnvironmentClasses
 from phased.engine.environments.ground import Ground
-from phased.engine.recovery import recover
 from phased.errors import FileUnreadable, NotFound
 from phased.metrics import Metrics, Readings, TimedRunner, TimedStore
 from phased.observability import Level, configure, logger
 from phased.runners.identity import environment_of_step, give_away, runs_as, user_of_steps
+from phased.runners.surroundings import steps_environment
 from phased.runners.users import open_runner
 from phased.settings import base_environment, credentials_directory, service_notices
 from phased.store.sqlite import SqliteStore
@@ -117,7 +117,6 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
             open_runner(state.path, base_environment(), settings.run, clock)
         )
         limits = limits_of(settings)
-        await recover(store, runner, clock, limits.stop_timeout, limits.kill_timeout)
         timed_store = cast("Store", TimedStore(store, metrics, clock))
         timed_runner = cast("Runner", TimedRunner(runner, metrics, clock))
         engine = Engine(timed_store, timed_runner, clock, workspace, state.log_path, limits)
@@ -126,7 +125,7 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
         domain = await stack.enter_async_context(
             open_domain(
                 engine,
-                Stores(timed_store, store.definitions),
+                Stores(timed_store, store.definitions, store.firings),
                 clock,
                 classes_of(settings, installation),
                 Ground(
@@ -150,7 +149,7 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
         house = House(
             engine, domain.automations, domain.environments, domain.executions, domain.changes, domain.stream,
             access, tokens, vault, installation, metrics, _facts(settings, state, clock), state.log_path,
-            KNOWN_ROLES,
+            KNOWN_ROLES, domain.firings, domain.prebuilds, clock, users.base_environment,
         )  # fmt: skip
         yield Opened(house, hold, environment, clock)
 
@@ -177,6 +176,12 @@ class StepUsers:
         who = runs_as(str(self._workspace), self._named if self._named is not None else creator or None)
         if who is not None:
             give_away(path, who)
+
+    def base_environment(self, workspace: str) -> dict[str, str]:
+        """What every command in a directory starts with. Raises RunnerError."""
+        who = runs_as(workspace, self._named)
+        base = base_environment()
+        return steps_environment(base if who is None else who.environment(base))
 
     def own(self, socket_path: Path) -> None:
         """Steps call the daemon back: its socket is their user's (root needs no right to use it)."""

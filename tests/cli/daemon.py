@@ -18,7 +18,6 @@ tasks:
   build: {command: "echo building", dependsOn: [gen], description: Builds it.}
   bad: {command: "echo oops; exit 3"}
   slow: {command: "echo slow; exec sleep 1000"}
-  calls: {command: "phased output set version=1.2; phased task start gen"}
 services:
   web: {commands: {start: "echo up; exec sleep 1000"}}
 """

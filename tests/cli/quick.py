@@ -1,4 +1,4 @@
-"""Runs command lines of the program one after another, each in a process of its own that need not import anew.
+"""Runs command lines of the program, each in a process of its own that need not import anew.
 
 Started as a program: reads one JSON object a line (`arguments`, `environment`, `directory`, and the files
 `stdin`, `stdout`, `stderr`), and writes the exit code of each on a line. Most of the time that a command line

@@ -6,7 +6,11 @@ import json
 import os
 import re
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +40,7 @@ def test_status_shows_what_there_is(shell: Terminal) -> None:
 def test_tasks_are_listed_and_shown(shell: Terminal) -> None:
     """In the file's order; by reference or id."""
     listed = shell.value("task", "list")["tasks"]
-    assert [one["metadata"]["reference"] for one in listed] == ["gen", "build", "bad", "slow", "calls"]
+    assert [one["metadata"]["reference"] for one in listed] == ["gen", "build", "bad", "slow"]
     table = shell.ok("task", "list")
     assert re.search(r"^build +build +gen +Builds it\.$", table, re.MULTILINE)
     build = listed[1]
@@ -240,11 +244,29 @@ def test_status_is_watched(shell: Terminal) -> None:
 
 
 @pytest.mark.parametrize("name", ["gitpod", "ona"])
-def test_other_spellings_and_names_do_the_same(shell: Terminal, name: str) -> None:
-    """As commands in real files have them."""
+def test_it_may_be_started_under_other_names(shell: Terminal, name: str) -> None:
+    """By a link."""
+    program = Path(sys.executable).with_name("phased")
+    if not program.exists():
+        pytest.skip("the program is not installed beside the interpreter")
     link = shell.served.home / name
-    if not link.exists():
-        link.write_text(f'#!/bin/sh\nexec {shell.arguments()[0]} -m phased "$@"\n')
+    link.symlink_to(program)
+    done = subprocess.run(
+        [link, "automations", "task", "start", "gen", "--dont-wait", "-o=json"],
+        cwd=shell.served.workspace,
+        env=shell.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"]["phase"] == "TASK_EXECUTION_PHASE_PENDING"
+
+
+def test_other_spellings_do_the_same(shell: Terminal) -> None:
+    """As commands in real files have them."""
     assert shell.ok("automations", "task", "list") == shell.ok("environment", "task", "list")
     assert shell.ok("automations", "service", "list", "-o=json") == shell.ok("service", "list", "-o", "json")
     assert shell.ok("automations", "task", "start", "gen").startswith("gen: succeeded")
@@ -284,6 +306,23 @@ def test_what_cannot_be_done_says_so_with_its_exit_code(
     assert (result.returncode, said in result.stderr) == (code, True), result.stderr
     assert code == 0 or result.stdout == ""
     assert "Traceback" not in result.stderr
+
+
+def test_a_socket_that_nobody_listens_on_is_passed_over(shell: Terminal) -> None:
+    """The lock of the state directory names the daemon; without one the directory itself is read."""
+    stale = shell.served.home / "stale.sock"
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(stale))
+    environment = {"PHASED_SOCKET": str(stale)}
+    assert str(shell.served.pid) in shell.ok("status", env=environment)
+    nothing = {**environment, "PHASED_STATE_DIR": str(shell.served.home / "other")}
+    result = shell.run("executions", env=nothing)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "no executions yet\n")
+
+
+def test_an_environment_of_another_product_is_passed_over(shell: Terminal) -> None:
+    """A variable of that name may be set where this runs."""
+    assert "gen" in shell.ok("task", "list", env={"GITPOD_ENVIRONMENT_ID": NOBODY})
 
 
 def test_init_writes_a_file_that_is_valid(shell: Terminal) -> None:

@@ -1,11 +1,16 @@
-"""Drives gitpod-sdk 0.11 against a daemon: started as a program with the base URL, a token, an environment's id."""
+"""Drives gitpod-sdk 0.11 against a daemon.
+
+Started as a program with the base URL, a token, an environment's id.
+"""
+
+# ruff: noqa: D103, PT017 - a check's name says what it checks; pytest is not in the environment of this program
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -254,7 +259,7 @@ def the_organization_is_watched() -> None:
 def errors_are_of_their_classes() -> None:
     with connected() as client:
         tasks = client.environments.automations.tasks
-        with_class = [
+        with_class: list[tuple[Any, Callable[[], Any]]] = [
             (gitpod.NotFoundError, lambda: tasks.retrieve(id=NOBODY)),
             (gitpod.BadRequestError, lambda: tasks.retrieve(id="no id")),
             (gitpod.BadRequestError, lambda: tasks.list(token="no token")),

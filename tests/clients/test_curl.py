@@ -57,7 +57,7 @@ def test_a_line_of_the_page_works(served: Daemon, line: str) -> None:
     script = "\n".join(
         [
             f"SOCKET={served.socket} TOKEN={token}",
-            f'curl() {{ command curl --silent --show-error --fail --max-time {1 if endless else PATIENCE} "$@"; }}',
+            f'curl() {{ command curl -sS --fail --max-time {1 if endless else PATIENCE} "$@"; }}',
             *DEFINED,
             command,
         ]

@@ -235,8 +235,8 @@ def test_every_event_type_is_known_to_the_table() -> None:
     defined = {kind for kind in vars(e).values() if isinstance(kind, type) and issubclass(kind, e.StepEvent)}
     assert handled == defined - {e.StepEvent}
     assert set(get_args(e.ExecutionEvent)) == {
-        e.ExecutionBegun, e.StopRequested, e.KillRequested, e.OutputRecorded, e.LeftoversEnded,
-        e.ExecutionInterrupted,
+        e.ExecutionBegun, e.StopRequested, e.KillRequested, e.OutputRecorded, e.StepRemarked,
+        e.LeftoversEnded, e.ExecutionInterrupted,
     }  # fmt: skip
 
 

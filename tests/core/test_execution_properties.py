@@ -22,6 +22,7 @@ MAKERS = [
     lambda step: e.StepLost(step, "gone"), lambda step: e.StepTimedOut(step, 1),
     lambda step: e.StepLimitReached(step, 1), lambda step: e.StepLimitReached(step, 2),
     lambda step: e.StepStuck(step, 1, "stuck"), lambda step: e.OutputRecorded(step, {"K": "v"}),
+    lambda step: e.StepRemarked(step, "output was lost"),
 ]  # fmt: skip
 LIKELY = [e.StepStarted, e.StepSucceeded, e.StepDue, e.StepEmptied, lambda step: e.StepFailed(step, code=1)]
 step_events = st.builds(

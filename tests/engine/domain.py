@@ -142,7 +142,7 @@ async def bench(
             {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(workspace)},
         )
         domain = await stack.enter_async_context(
-            open_domain(engine, Stores(made, made.definitions), ticking, classes, ground)
+            open_domain(engine, Stores(made, made.definitions, made.firings), ticking, classes, ground)
         )
         if on_start is not None:
             domain.environments.on_start = on_start

@@ -6,12 +6,10 @@ import os
 import resource
 import stat
 import sys
-from pathlib import Path
 from signal import SIGKILL
 
 import pytest
 
-import phased
 from phased.ports import RunExited, Runner, RunNotStarted, RunReport
 from phased.runners import fleet
 from phased.supervisor.journal import read_journal
@@ -333,8 +331,8 @@ async def test_what_a_nested_daemon_leaves_belongs_to_the_outer_step(place: Plac
     """Its supervisor and its steps are descendants of ours, whatever they cleared (rule 20)."""
     script = place.root / "nested.py"
     script.write_text(_NESTED)
-    source = str(Path(phased.__file__).parents[1])
-    async with place.runner(environment={"PYTHONPATH": source}) as runner:
+    paths = os.pathsep.join(filter(None, sys.path))
+    async with place.runner(environment={**os.environ, "PYTHONPATH": paths}) as runner:
         others = [place.request("sleep 300") for _ in range(3)]
         request = place.request(f"exec {sys.executable} {script} {place.root}/inner")
         await runner.start([request, *others])

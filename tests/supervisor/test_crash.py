@@ -35,6 +35,8 @@ from tests.runners.build import (
 pytestmark = pytest.mark.anyio
 
 SOURCE = str(Path(phased.__file__).parents[1])
+PATHS = os.pathsep.join(filter(None, sys.path))
+"""Where programs of these tests find what the tests find."""
 _MOST = 400
 
 
@@ -126,7 +128,7 @@ def _saved(store: Path) -> list[list[Any]]:
 def daemons() -> Iterator[subprocess.Popen[str]]:
     """The program that forks daemons."""
     command = [sys.executable, f"{Path(__file__).parent}/daemon.py"]
-    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    environment = {**os.environ, "PYTHONPATH": PATHS}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, text=True) as program:
         yield program
@@ -231,7 +233,7 @@ def keeper(place: Place) -> Iterator[subprocess.Popen[bytes]]:
     script = place.root / "keeper.py"
     script.write_text(_KEEPER)
     command = [sys.executable, str(script), str(place.state), str(place.root), str(place.logs)]
-    environment = {**os.environ, "TEST_PLACE": str(place.root), "PYTHONPATH": SOURCE}
+    environment = {**os.environ, "TEST_PLACE": str(place.root), "PYTHONPATH": PATHS}
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment) as daemon:
         try:
             yield daemon

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
 M = TypeVar("M", bound=Message)
+
+_PATIENCE: Final = 5.0
+"""Seconds that acts which have begun may take once the daemon ends."""
 
 
 class Answering:
@@ -37,7 +40,8 @@ class Answering:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Acts end by themselves: they are short."""
+        """Acts end by themselves: they are short; what hangs is given up."""
+        self._tasks.cancel_scope.deadline = anyio.current_time() + _PATIENCE
         await self._tasks.__aexit__(None, None, None)
 
     async def unary(self, route: Route, call: Call, request: Message) -> Message:

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from phased.api.calls import Call
     from phased.engine.changes import ChangeFeed
     from phased.engine.stream import StatusStream
+    from phased.engine.triggers.firings import Firings
+    from phased.engine.triggers.prebuild import Prebuilds
     from phased.metrics import Metrics
+    from phased.ports import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,11 @@ class House:
     facts: Facts
     log_path: Callable[[str, str], Path]
     known_roles: frozenset[ResourceRole]
+    firings: Firings
+    prebuilds: Prebuilds
+    clock: Clock
+    base_of: Callable[[str], Mapping[str, str]]
+    """What every command in a directory starts with."""
     draining: anyio.Event = field(default_factory=anyio.Event)
     """Set once new work is refused and streams end."""
     listeners: tuple[Listener, ...] = ()

@@ -14,11 +14,13 @@ from phased.api.handlers import (
     environments,
     events,
     executions,
+    inside,
     native,
     organization,
     secrets,
     services,
     tasks,
+    triggers,
 )
 from phased.contract.resource import ResourceRole as Role
 from phased.contract.resource import ResourceType as Kind
@@ -131,6 +133,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("SetOutput", native.set_output, Kind.TASK_EXECUTION, TASK_OUTPUT, REPEATABLE),
         ("ExplainExecution", native.explain_execution, Kind.TASK_EXECUTION, TASK_VIEW, READS),
         ("QueryTaskExecutions", native.query_task_executions, Kind.TASK_EXECUTION, TASK_VIEW, READS),
+        ("FireTrigger", triggers.fire_trigger, Kind.ENVIRONMENT, USE, ACTS),
+        ("ResumeFiring", triggers.resume_firing, Kind.ENVIRONMENT, USE, ACTS),
+        ("StartPrebuild", triggers.start_prebuild, Kind.ENVIRONMENT, USE, ACTS),
+        ("GetFiring", triggers.get_firing, Kind.ENVIRONMENT, VIEW, READS),
+        ("ListFirings", triggers.list_firings, Kind.ENVIRONMENT, VIEW, READS),
+        ("StopFiring", triggers.stop_firing, Kind.ENVIRONMENT, USE, REPEATABLE),
+        ("ExplainEnvironment", inside.explain_environment, Kind.ENVIRONMENT, USE, READS),
+        ("ListProcesses", inside.list_processes, Kind.ENVIRONMENT, VIEW, READS),
         ("CreateToken", native.create_token, Kind.PERSONAL_ACCESS_TOKEN, OWN_TOKENS, ACTS),
         ("ListTokens", native.list_tokens, Kind.PERSONAL_ACCESS_TOKEN, OWN_TOKENS, READS),
         ("RevokeToken", native.revoke_token, Kind.PERSONAL_ACCESS_TOKEN, OWN_TOKENS, ACTS),

@@ -23,10 +23,18 @@ def json_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def yaml_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """The same as YAML."""
+    """The same as YAML; text of several lines, as commands are, as a block."""
     import yaml  # noqa: PLC0415 - only for `-o yaml`
 
-    return str(yaml.safe_dump(value, allow_unicode=True, sort_keys=False))
+    class Dumper(yaml.SafeDumper):
+        """Its own table of representers."""
+
+    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in text else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, represent)
+    return str(yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False))
 
 
 def columns(rows: Sequence[tuple[str, ...]], head: tuple[str, ...]) -> list[str]:

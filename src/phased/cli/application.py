@@ -43,6 +43,7 @@ VERBS: Final[Mapping[str, tuple[str, str]]] = {
     "secret": ("secret:secret", "Secrets of an environment: list, set, delete."),
     "token": ("token:token", "Tokens: create, list, revoke."),
     "output": ("output:output", "Set outputs of a running step."),
+    "store": ("store:store", "The state on disk: check, backup, restore, repair."),
     "schema": ("schema:schema", "Print the JSON Schema of the automations file, for editors."),
     "config": ("config:config", "Show settings and where they came from."),
     "completion": ("completion:completion", "Print a script that completes commands in your shell."),

@@ -46,9 +46,11 @@ class Connection:
     @cached_property
     def environment_id(self) -> str:
         """The one that is meant. Raises NotFound where that cannot be told."""
-        wanted = self.common.said("environment") or client_environment().environment_id
-        if wanted is not None:
+        if (wanted := self.common.said("environment")) is not None:
             return self.find_environment(wanted)
+        inside = client_environment().environment_id
+        if inside in {one.id for one in self.environments}:  # else it is one of another daemon, or product
+            return inside or ""
         if len(self.environments) == 1:
             return self.environments[0].id or ""
         around = [one for one in self.environments if _is_around(self.common.workspace, one)]

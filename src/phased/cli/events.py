@@ -72,6 +72,8 @@ def _line(event: StatusEvent) -> str:
             return f"{event.id} snapshot: {', '.join(counts)}"
         case "gap":
             return "gap: changes were missed; a snapshot follows"
+        case "end":
+            return f"the daemon ends this stream: {data.get('message', '')}"
         case _:
             kind = str(data.get("resourceType", "")).removeprefix("RESOURCE_TYPE_").lower().replace("_", " ")
             phase = (data.get("status") or {}).get("phase", "")

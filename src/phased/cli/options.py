@@ -86,11 +86,11 @@ class Common:
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise FileUnreadable(
-                f"cannot use the workspace directory {directory or '.'}: {reason}"
+                f"cannot use the workspace directory {directory or '.'}: {reason}; make it, or name another with -C"
             ) from error
         if not workspace.is_dir():
             raise FileUnreadable(
-                f"cannot use the workspace directory {directory}: it is not a directory; mend -C"
+                f"cannot use the workspace directory {directory}: it is not a directory; name one with -C"
             )
         return workspace
 

@@ -6,6 +6,8 @@ of `cli: Everywhere`; an option counts for more than a variable.
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,47 +20,79 @@ from phased.settings import client_environment
 
 SYSTEM_SOCKET: Final = Path("/run/phased/phased.sock")
 """Where the daemon listens that is a system service."""
+_PATIENCE: Final = 10.0
+"""Seconds in which a daemon that listens takes a connection."""
 
 
 def address_of(common: Common) -> Address:
-    """Where the daemon is that is meant, whether it is there or not."""
-    return named_address(common) or Address.of_socket(_likely_socket(common), _token(common))
+    """Where the daemon is that is meant, whether it is there or not.
+
+    Raises SettingsError, FileUnreadable, InvalidArgument.
+    """
+    named = _named(common)
+    if named is not None:
+        return named
+    for path in _sockets(common):
+        if _answers(path):
+            return Address.of_socket(path, _token(common))
+    return Address.of_socket(common.settings.socket_path, _token(common))
 
 
 def daemon_in_use(common: Common) -> Address | None:
-    """The daemon to use where a verb could do without: a named one, or that of the state directory."""
-    named = named_address(common)
-    if named is None or named.url is not None or common.said("socket") is not None:
+    """The daemon to use where a verb could do without: a named one, or that of the state directory.
+
+    Raises as `address_of`.
+    """
+    named = _named(common)
+    if named is not None:
         return named
-    return named if named.socket is not None and Path(named.socket).exists() else None
+    for path in _own_sockets(common):
+        if _answers(path):
+            return Address.of_socket(path, _token(common))
+    return None
 
 
-def named_address(common: Common) -> Address | None:
-    """What options, variables, settings or the lock of the state directory name."""
+def _named(common: Common) -> Address | None:
+    """What an option names, or the variable for a daemon on TCP."""
+    url, socket_path = common.said("address"), common.said("socket")
+    if url is not None and socket_path is not None:
+        raise click.UsageError("cannot use both --address and --socket; give one")
+    if socket_path is not None:
+        return Address.of_socket(common.settings.socket_path, _token(common))
+    if url is None and common.said("state_dir") is None:
+        url = client_environment().address
+    return None if url is None else Address.of_url(url, _token(common))
+
+
+def _sockets(common: Common) -> Iterator[Path]:
+    """Where a daemon may listen, the likeliest first."""
+    yield from _own_sockets(common)
+    yield common.settings.socket_path
+    yield SYSTEM_SOCKET
+
+
+def _own_sockets(common: Common) -> Iterator[Path]:
+    """What a variable or the settings name, and the lock of the state directory; an option stands above both."""
     from phased import daemon  # noqa: PLC0415 - the composition root
 
-    url, socket = common.said("address"), common.said("socket")
-    if url is not None and socket is not None:
-        raise click.UsageError("cannot use both --address and --socket; give one")
-    surroundings = client_environment()
     settings = common.settings
-    token = _token(common)
-    if url is None and socket is None and common.said("state_dir") is not None:
-        held = daemon.daemon_socket(settings)
-        if held is not None:
-            return Address.of_socket(held, token)
-    url = url or (None if socket else surroundings.address)
-    if url is not None:
-        return Address.of_url(url, token)
-    if settings.origin("paths.socket") != "default":
-        return Address.of_socket(settings.socket_path, token)
+    configured = settings.origin("paths.socket") != "default"
+    if configured and common.said("state_dir") is None:
+        yield settings.socket_path
     held = daemon.daemon_socket(settings)
-    return None if held is None else Address.of_socket(held, token)
+    if held is not None:
+        yield held
 
 
-def _likely_socket(common: Common) -> Path:
-    own = common.settings.socket_path
-    return SYSTEM_SOCKET if not own.exists() and SYSTEM_SOCKET.exists() else own
+def _answers(path: Path) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as tried:
+        tried.settimeout(_PATIENCE)
+        try:
+            tried.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def _token(common: Common) -> str | None:

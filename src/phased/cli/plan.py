@@ -46,6 +46,9 @@ def plan(
     from phased.core.specs import plan_executions  # noqa: PLC0415 - `--help` should not pay for it
 
     catalog = common.catalog(lenient=lenient)
+    for reference in references:
+        if reference in catalog.services:
+            raise click.UsageError(f"cannot plan {reference}: it is a service; name a task that needs it")
     planned = plan_executions(catalog, references, trigger)
     form = form or common.output
     if form in {"json", "yaml"}:

@@ -250,7 +250,8 @@ def ending(tracked: Tracked, clock: Clock) -> str:
     joint = "in" if status.phase is Phase.SUCCEEDED else "after"
     text = f"==== {tracked.record.reference} {word(status.phase)}" + (f" {joint} {lasted}" if lasted else "")
     steps = counted((step.phase for step in tracked.steps.values()), len(tracked.labels))
-    why = f"; {clean(status.failure_message)}" if status.failure_message else ""
+    said = status.failure_message or (status.why if status.phase is Phase.SUCCEEDED else None)
+    why = f"; {clean(said)}" if said else ""
     return f"{text} ({steps}){why} [{tracked.record.id}]"
 
 

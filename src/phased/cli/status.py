@@ -69,6 +69,7 @@ async def _watch(daemon: Connection, request: GetStatusRequest) -> None:
                 changed = anyio.Event()
                 _write(daemon.common, await client.get_status(request), again=True)
                 await anyio.sleep(_PAUSE)
+    daemon.common.note("the daemon ended its stream")
 
 
 def _write(common: Common, answer: GetStatusResponse, *, again: bool = False) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from phased.contract import environment_update as update
     from phased.contract import event, gateway, identity, phased_v1, runner_calls
     from phased.contract import execution_calls as executions
+    from phased.contract import phased_v1_firing as firing
+    from phased.contract import phased_v1_inside as inside
     from phased.contract import secret_calls as secrets
     from phased.contract import service_calls as services
     from phased.contract import task_calls as tasks
@@ -240,6 +242,28 @@ class Methods:
     query_task_executions: Unary[
         phased_v1.QueryTaskExecutionsRequest, phased_v1.QueryTaskExecutionsResponse
     ] = Unary(DAEMON, "phased_v1")
+    fire_trigger: Unary[firing.FireTriggerRequest, firing.FireTriggerResponse] = Unary(
+        DAEMON, "phased_v1_firing"
+    )
+    resume_firing: Unary[firing.ResumeFiringRequest, firing.ResumeFiringResponse] = Unary(
+        DAEMON, "phased_v1_firing"
+    )
+    start_prebuild: Unary[firing.StartPrebuildRequest, firing.StartPrebuildResponse] = Unary(
+        DAEMON, "phased_v1_firing"
+    )
+    get_firing: Unary[firing.GetFiringRequest, firing.GetFiringResponse] = Unary(DAEMON, "phased_v1_firing")
+    list_firings: Unary[firing.ListFiringsRequest, firing.ListFiringsResponse] = Unary(
+        DAEMON, "phased_v1_firing"
+    )
+    stop_firing: Unary[firing.StopFiringRequest, firing.StopFiringResponse] = Unary(
+        DAEMON, "phased_v1_firing"
+    )
+    explain_environment: Unary[inside.ExplainEnvironmentRequest, inside.ExplainEnvironmentResponse] = Unary(
+        DAEMON, "phased_v1_inside"
+    )
+    list_processes: Unary[inside.ListProcessesRequest, inside.ListProcessesResponse] = Unary(
+        DAEMON, "phased_v1_inside"
+    )
     create_token: Unary[phased_v1.CreateTokenRequest, phased_v1.CreateTokenResponse] = Unary(
         DAEMON, "phased_v1"
     )

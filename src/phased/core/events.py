@@ -137,6 +137,14 @@ class KillRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class StepRemarked:
+    """Something went wrong beside a step and changed nothing of it: `output was lost: No space left on device`."""
+
+    step_id: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeftoversEnded:
     """What its ended steps had left behind is gone, or was given up on: `cause` names what is left then."""
 
@@ -151,6 +159,7 @@ class ExecutionInterrupted:
 
 
 ExecutionEvent = (
-    ExecutionBegun | StopRequested | KillRequested | OutputRecorded | LeftoversEnded | ExecutionInterrupted
-)
+    ExecutionBegun | StopRequested | KillRequested | OutputRecorded | StepRemarked | LeftoversEnded
+    | ExecutionInterrupted
+)  # fmt: skip
 Event = StepEvent | ExecutionEvent

@@ -161,6 +161,8 @@ class ExecutionMachine:
             case e.OutputRecorded():
                 self._record(event)
                 return []
+            case e.StepRemarked():
+                return self._remark(f"{self.steps[event.step_id].label}: {event.remark}")
             case e.LeftoversEnded():
                 return self._cleared(event, now)
             case e.ExecutionInterrupted():
@@ -270,9 +272,13 @@ class ExecutionMachine:
             return []
         self._clearing = False
         if event.cause:
-            self.why = f"{self.why}; {event.cause}" if self.why else event.cause
-            self._changed = True
+            self._remark(event.cause)
         return self._advance(now)
+
+    def _remark(self, text: str) -> list[i.Instruction]:
+        self.why = f"{self.why}; {text}" if self.why else text
+        self._changed = True
+        return []
 
     def _interrupt(self, event: e.ExecutionInterrupted, now: e.Instant) -> list[i.Instruction]:
         if self.finished:
@@ -288,7 +294,8 @@ class ExecutionMachine:
         if never:
             if self._interrupted and not self.stop_requested:
                 self.first_failure = self.first_failure or self._interrupted
-            self.why = f"{self.why or self.first_failure}; never started: {', '.join(never)}"
+            said = [self.why] if self.stop_requested else [self.first_failure, self.why]
+            self.why = "; ".join(filter(None, [*said, f"never started: {', '.join(never)}"]))
         return [i.Finish()]
 
     def _record(self, event: e.OutputRecorded) -> None:

@@ -1,7 +1,7 @@
 """Firings of triggers, as records: what was to be started, what became of it, and so how each ended.
 
-Pure. Knows triggers by their names. Must not know stores, engines or who asks. Times are microseconds since the
-epoch. The rules: `semantics: Triggers`.
+Pure. Knows triggers by their names. Must not know stores, engines or who asks. Times are microseconds since
+the epoch. The rules: `semantics: Triggers`.
 """
 
 from __future__ import annotations

@@ -48,5 +48,6 @@ class StatusChange:
     completed_at: int | None = None
     stop_requested: bool = False
     why: str | None = None
-    """Who stopped it and when, or why a step never started: kept beside the status, never in it."""
+    """Who stopped it and when, why a step never started, what went wrong beside a step: kept beside the status,
+    never in it."""
     steps: Sequence[StepStatus] = ()

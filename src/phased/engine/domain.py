@@ -23,7 +23,11 @@ from phased.engine.environments.ledger import Ledger
 from phased.engine.environments.workers import Workers
 from phased.engine.executions import Executions
 from phased.engine.stream import StatusStream
-from phased.ports import Clock, DefinitionStore, Store
+from phased.engine.triggers.firings import Firings
+from phased.engine.triggers.live import Site
+from phased.engine.triggers.prebuild import Prebuilds
+from phased.engine.triggers.starting import fires_on_start
+from phased.ports import Clock, DefinitionStore, FiringStore, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,17 @@ class Domain:
     """What changed in every status: for the native stream."""
     bulletin: Bulletin
     """Where what is no status is told: secrets, runners."""
+    firings: Firings
+    prebuilds: Prebuilds
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Both halves of what is remembered; one file has them."""
+    """All that is remembered; one file has it."""
 
     progress: Store
     definitions: DefinitionStore
+    firings: FiringStore
 
 
 @asynccontextmanager
@@ -56,8 +63,8 @@ async def open_domain(
 ) -> AsyncIterator[Domain]:
     """The domain of a daemon over an engine that is entered; leaving ends no step.
 
-    Environments are loaded and services taken over when this returns; `environments.resume` sends the
-    workers of environments on, once `on_start` is set. Raises StoreError.
+    Environments are loaded, executions and services taken over when this returns; `environments.resume` sends the
+    workers of environments on. Raises StoreError.
     """
     changes, stream = ChangeFeed(), StatusStream(clock.wall())
     bulletin = Bulletin(changes, stream)
@@ -77,6 +84,17 @@ async def open_domain(
             listener.know(record)
         engine.feed.attach(ExecutionListener(bulletin, engine.live))
         engine.services.feed.attach(listener)
-        await engine.services.restore(await automations.load(services))
-        yield Domain(engine, environments, automations, executions, changes, stream, bulletin)
+        await engine.take_over(await automations.load(services))
+
+        def site_of(environment_id: str) -> Site:
+            record = environments.check_at_work(environment_id)
+            return Site(record.id, automations.catalog(record.id), record.workspace)
+
+        firings = Firings((stores.progress, stores.firings), engine, clock, site_of, tasks)
+        await firings.load()
+        environments.on_start = fires_on_start(firings)
+        yield Domain(
+            engine, environments, automations, executions, changes, stream, bulletin, firings,
+            Prebuilds(firings),
+        )  # fmt: skip
         tasks.cancel_scope.cancel()

@@ -83,6 +83,12 @@ class Driver:
         if self.store_error is not None:
             raise self.store_error
 
+    def resume(self, live: LiveExecution) -> None:
+        """Perform anew what a restored machine still wants."""
+        for instruction in live.machine.resume(self.now()):
+            self._perform(live, instruction)
+        self._arrived.set()
+
     async def run(self) -> None:
         """Drive until cancelled."""
         while True:

@@ -21,6 +21,7 @@ from phased.core.execution import ExecutionMachine
 from phased.core.phases import LIVE
 from phased.core.service_policy import ServiceLimits
 from phased.core.specs import Catalog, PlannedExecution
+from phased.engine.adoption import Adoption, Parts
 from phased.engine.driver import Driver
 from phased.engine.ending import Ending, Left
 from phased.engine.feed import Feed
@@ -90,6 +91,7 @@ class Engine:
         self._limits = limits
         self._registry = Registry()
         self._held: dict[str, Firing] = {}
+        self._adopted: dict[tuple[str, str], LiveExecution] = {}
         self._ending = Ending(runner, clock)
         self.feed = Feed()
         self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
@@ -133,6 +135,22 @@ class Engine:
                 return False
             raise
 
+    async def take_over(self, catalogs: Mapping[str, Catalog] | None = None) -> list[LiveExecution]:
+        """Go on with what an earlier engine left, executions and services; before anything else is asked for.
+
+        `catalogs`: what environments define, by their ids. Those executions that go on. Raises StoreError,
+        RunnerError.
+        """
+        limits = self._limits
+        adoption = Adoption(
+            Parts(self._store, self._runner, self._clock, self._registry, self._performer, self._driver)
+        )
+        services = await self._store.list_services()
+        await adoption.load(services, (limits.stop_timeout, limits.kill_timeout))
+        self._adopted = adoption.known
+        await self.services.restore(catalogs)
+        return await adoption.go_on()
+
     @property
     def store_error(self) -> StoreError | None:
         """Why the newest statuses are not saved, if they are not."""
@@ -173,7 +191,7 @@ class Engine:
             _refuse_unsupported(catalog, plan)
         directory = workspace or self._workspace
         await self.services.define(catalog, _services_of(planned.values()), directory, origin)
-        firing = self._held.get(origin.firing_id) or Firing(origin.firing_id or str(uuid4()))
+        firing = self._firing_of(origin)
         if owns_services:
             self.services.own(firing.id)
         now = self._driver.now()
@@ -202,6 +220,14 @@ class Engine:
         self.feed.publish(changes)
         return lives
 
+    def _firing_of(self, origin: Origin) -> Firing:
+        """The firing itself, as long as an execution of it lives: what several need runs once in it."""
+        if not origin.firing_id:
+            return Firing(str(uuid4()))
+        alive = (live.firing for live in self._registry.executions.values())
+        found = next((firing for firing in alive if firing.id == origin.firing_id), None)
+        return self._held.get(origin.firing_id) or found or Firing(origin.firing_id)
+
     def _create(
         self, firing: Firing, created: ExecutionRecord, plan: PlannedExecution, max_parallel: int | None
     ) -> LiveExecution:
@@ -219,7 +245,7 @@ class Engine:
         return LiveExecution.of(record, machine, firing, record.workspace)
 
     def hold(self, firing_id: str) -> None:
-        """Executions of this firing will be created by several calls: they share what they need until `let_go`."""
+        """Several calls will create executions of this firing, which share what they need; until `let_go`."""
         self._held[firing_id] = Firing(firing_id)
 
     def let_go(self, firing_id: str) -> None:
@@ -281,12 +307,15 @@ class Engine:
         if not references or live.catalog is None:
             return []
         record = live.record
-        origin = Origin(
-            record.started_by or "manual", record.creator_id, record.creator_principal, live.firing_id
-        )
-        lives = await self.fire(live.catalog, references, origin, workspace=Path(record.workspace))
+        firing_id = live.firing_id or live.progress.session
+        origin = Origin(record.started_by or "manual", record.creator_id, record.creator_principal, firing_id)
+        known = [one for name in references if (one := self._adopted.get((firing_id, name)))]
+        missing = [name for name in references if (firing_id, name) not in self._adopted]
+        if not missing:
+            return known
+        lives = await self.fire(live.catalog, missing, origin, workspace=Path(record.workspace))
         self.begin(lives)
-        return lives
+        return known + lives
 
     async def settled(self) -> None:
         """Wait until all that was asked for so far is decided and saved. Raises StoreError if it is not."""

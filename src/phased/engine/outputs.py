@@ -21,8 +21,8 @@ HANDED_ON = "PHASED_OUTPUTS"
 _MAX_KEY, _MAX_VALUE = 128, 4096
 _READ_AT_MOST = 16 << 20
 _BY_VARIABLES_AT_MOST = 128 << 10
-"""Bytes: Linux takes about two megabytes of arguments and environment (execve(2)), and each variable reaches all
-that a step starts."""
+"""Bytes: Linux takes about two megabytes of arguments and environment (execve(2)), and each variable reaches
+all that a step starts."""
 _HANDED_ON_SUFFIX = ".outputs"
 
 

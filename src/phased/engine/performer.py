@@ -46,8 +46,10 @@ _UNREPORTED = {State.ABORTING, State.KILLING}
 _LOOK_AGAIN = 0.1
 """Seconds between two looks whether it has come."""
 
-NeedService = Callable[[LiveExecution, str, Mapping[str, str]], None]
-"""Ask for the service of a step, with variables for it; the step's end is posted. Raises NotFound."""
+NeedService = Callable[[LiveExecution, str, Mapping[str, str], bool], None]
+"""Ask for the service of a step, with variables for it; the step's end is posted. Raises NotFound.
+
+The last says that an earlier engine has asked for it before."""
 
 
 class Performer:
@@ -59,7 +61,7 @@ class Performer:
         """Holds nothing yet."""
         self._runner = runner
         self._registry = registry
-        self._log_path = log_path
+        self.log_path = log_path
         self._tasks = tasks
         self._clock = clock
         self._ending = Ending(runner, clock)
@@ -70,7 +72,7 @@ class Performer:
         self.abandoned: dict[str, anyio.Event] = {}
         """By run id, the end of runs that nobody needs any more and that are being ended."""
         self.post: Callable[[Sequence[Arrival]], None] = lambda _: None
-        self.need_service: NeedService = lambda _live, _step_id, _given: None
+        self.need_service: NeedService = lambda _live, _step_id, _given, _again: None
         self.access: StepAccess = NoAccess()
         self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
         """The variables of an environment, by its id."""
@@ -107,7 +109,7 @@ class Performer:
         return []
 
     def _request(self, live: LiveExecution, start: i.StartStep, run_id: str) -> RunRequest:
-        log = self._log_path(live.record.id, start.step_id)
+        log = self.log_path(live.record.id, start.step_id)
         if not live.has_folder:
             os.makedirs(log.parent, mode=0o700, exist_ok=True)
             live.has_folder = True
@@ -121,13 +123,38 @@ class Performer:
         found = variables(around, self.access)
         return RunRequest(run_id, command, found, live.workspace, path)
 
-    def _need_service(self, live: LiveExecution, step_id: str) -> list[Arrival]:
+    def start_again(self, run: SharedRun) -> list[Arrival]:
+        """Start a run whose intent an earlier engine saved, and that provably never was."""
+        live, step_id = run.owner, run.owner_step
+        attempt = int(run.run_id.rpartition(".")[2])
+        try:
+            missing = missing_secret(of_step(live, step_id), self.access)
+            if missing:
+                return self._not_started(run, missing)
+            self._requests.append(self._request(live, i.StartStep(step_id, attempt), run.run_id))
+        except OSError as error:
+            return self._not_started(run, f"cannot make the folder of its log: {error.strerror}")
+        except PhasedError as error:
+            return self._not_started(run, str(error))
+        return []
+
+    def need_again(self, live: LiveExecution, step_id: str) -> list[Arrival]:
+        """After a taking over: go on waiting for a step's service."""
+        state = live.machine.steps[step_id].state
+        events = self._need_service(live, step_id, again=True)
+        if state is State.STARTING:
+            return events
+        return [
+            (live, e.StepLost(step_id, event.cause)) for _, event in events if isinstance(event, e.StepRefused)
+        ]
+
+    def _need_service(self, live: LiveExecution, step_id: str, *, again: bool = False) -> list[Arrival]:
         """A service has no run of its own here: what comes of it is posted."""
         given: dict[str, str] = {}
         for need in live.steps[step_id].depends_on or ():
             given.update(variables_of(live, need))
         try:
-            self.need_service(live, step_id, given)
+            self.need_service(live, step_id, given, again)
         except PhasedError as error:
             return [(live, e.StepRefused(step_id, f"could not start: {error}"))]
         return [(live, e.StepStarted(step_id))]
@@ -207,13 +234,15 @@ class Performer:
             run.output = outputs_of(run.log)
             if run.output:
                 arrivals += [(live, e.OutputRecorded(step_id, run.output)) for live, step_id in run.members]
+            if report.note:
+                arrivals += [(live, e.StepRemarked(step_id, report.note)) for live, step_id in run.members]
         return arrivals + [(live, event_of(report, step_id)) for live, step_id in run.members]
 
     def _share_log(self, run: SharedRun, live: LiveExecution, step_id: str) -> None:
         """A step that shows another execution's run has its log as well: one file under two names."""
         if live is run.owner and step_id == run.owner_step:
             return
-        target = self._log_path(live.record.id, step_id)
+        target = self.log_path(live.record.id, step_id)
         try:
             os.makedirs(target.parent, mode=0o700, exist_ok=True)
             if os.path.isfile(run.log) and not target.exists():  # a dry run has none

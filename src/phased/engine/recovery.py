@@ -1,8 +1,8 @@
-"""What becomes of executions that an earlier engine left unfinished: each ends, with its cause.
+"""How executions that an earlier engine left unfinished end, each with its cause, where none may go on.
 
-Nothing is started again and nothing stays open: a step whose exit is on record gets its true result; one
-that still runs is ended, since this version cannot take it over yet; of all others the cause says what was
-lost. Each goes through its own machine, restored from what is stored, so an end found here is told as any.
+So it is for a run in the foreground, which goes on with nobody else's work, and for all that ran before a
+reboot; a daemon takes over (`adoption`). Nothing is started again and nothing stays open: a step whose exit
+is on record gets its true result; one that still runs is ended; of all others the cause says what was lost. Each goes through its own machine, restored from what is stored, so an end found here is told as any.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from phased.ports import Clock, RunExited, RunLost, Runner, RunNotStarted, RunRe
 
 LOST = "the engine was lost"
 REBOOTED = "the machine rebooted"
-_ENDED_AWAY = "ended while the daemon was away and left no exit code"
+ENDED_AWAY = "ended while the daemon was away and left no exit code"
 _BEFORE_START = {State.STARTING, State.CANCELLING, State.ABORTING}
 _LEADER_GONE = {State.EMPTYING, State.CLEARING}
 
@@ -35,12 +35,35 @@ async def recover(
 
     Takes as long as it takes to end what still runs, at most both timeouts (seconds). Raises StoreError.
     """
-    found = [_Found(stored, clock) for stored in await store.list(unfinished=True, limit=1_000_000)]
+    unfinished = await store.list(unfinished=True, limit=1_000_000)
+    return await end_all(unfinished, store, runner, clock, (stop_timeout, kill_timeout))
+
+
+def is_of_another_boot(stored: StoredExecution, clock: Clock) -> bool:
+    """Whether the machine has booted since it was created: nothing that ran lives."""
+    return bool(stored.record.boot_id) and clock.boot_id() not in {"", stored.record.boot_id}
+
+
+def restored_machine(stored: StoredExecution) -> ExecutionMachine:
+    """The machine as it was."""
+    policy = replace(stored.record.policy, max_parallel=max(stored.record.policy.max_parallel, 1))
+    return ExecutionMachine.restore(stored.record.spec, policy, stored.status)
+
+
+async def end_all(
+    unfinished: Sequence[StoredExecution],
+    store: Store,
+    runner: Runner,
+    clock: Clock,
+    timeouts: tuple[float, float],
+) -> list[StoredExecution]:
+    """Finish these; with their last status. `timeouts`: seconds until SIGKILL, and more until it is given up."""
+    found = [_Found(stored, clock) for stored in unfinished]
     if not found:
         return []
     run_ids = list({step.run_id or "": None for one in found for step in one.runs})
     fates = dict(await runner.known(run_ids)) if run_ids else {}
-    cause = await _end_running(found, fates, runner, clock, (stop_timeout, kill_timeout))
+    cause = await _end_running(found, fates, runner, clock, timeouts)
     now = e.Instant(clock.wall(), clock.boot())
     for one in found:
         one.finish(fates, cause, now)
@@ -55,14 +78,18 @@ class _Found:
 
     def __init__(self, stored: StoredExecution, clock: Clock) -> None:
         self.record = stored.record
-        self.rebooted = bool(stored.record.boot_id) and clock.boot_id() not in {"", stored.record.boot_id}
-        policy = replace(stored.record.policy, max_parallel=max(stored.record.policy.max_parallel, 1))
-        self.machine = ExecutionMachine.restore(stored.record.spec, policy, stored.status)
+        self.rebooted = is_of_another_boot(stored, clock)
+        self.machine = restored_machine(stored)
 
     @property
     def runs(self) -> list[StepProgress]:
-        """The steps between start and end that have a run."""
-        return [step for step in self.machine.live_steps if step.run_id and step.state is not State.RETRYING]
+        """The steps between start and end that have a run; of a service, that is nobody's here."""
+        services = {one.id for group in self.record.spec.plan for one in group.steps if one.service_id}
+        return [
+            step
+            for step in self.machine.live_steps
+            if step.run_id and step.state is not State.RETRYING and step.id not in services
+        ]
 
     def finish(self, fates: Mapping[str, Fate], stuck: str | None, now: e.Instant) -> None:
         """Hand the machine what has become of its steps; it ends by that."""
@@ -110,7 +137,7 @@ class _Found:
             return f"{LOST} while this ran; it {stuck or 'was ended'}"
         if fate == "unknown" and step.state in _BEFORE_START:
             return f"{LOST} while this was being started; it may have run"
-        return _ENDED_AWAY
+        return ENDED_AWAY
 
 
 async def _end_running(

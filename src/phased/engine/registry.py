@@ -66,6 +66,8 @@ class SharedRun:
         for report in self.told:
             if isinstance(report, RunExited) and self.output:
                 yield e.OutputRecorded(step_id, dict(self.output))
+            if isinstance(report, RunExited) and report.note:
+                yield e.StepRemarked(step_id, report.note)
             yield event_of(report, step_id)
             if isinstance(report, RunStarted) and self.expired:
                 yield e.StepTimedOut(step_id, attempt)

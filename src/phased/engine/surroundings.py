@@ -1,7 +1,7 @@
 """What a step, or a service's command, finds around itself: every variable beside the base, and its origin.
 
-Knows records and the port of secrets. Must not know runs. One function builds it for whoever starts a step, and
-for who asks where a variable comes from. The order and the names: `semantics: Tasks and executions`,
+Knows records and the port of secrets. Must not know runs. One function builds it for whoever starts a step,
+and for who asks where a variable comes from. The order and the names: `semantics: Tasks and executions`,
 "Environment of a step".
 """
 
@@ -19,7 +19,7 @@ from phased.engine.registry import LiveExecution
 from phased.engine.services.live import LiveService
 from phased.ports import StepAccess
 
-_SECRET: Final = "PHASED_TOKEN"
+_HIDDEN: Final = "PHASED_TOKEN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def layers(around: Surroundings, access: StepAccess) -> Iterator[Variable]:
     for name, value in around.own.items():
         yield Variable(name, value, "phased")
     for name, value in access.way_back(*where).items():
-        yield Variable(name, value, "phased", name if name == _SECRET else "")
+        yield Variable(name, value, "phased", name if name == _HIDDEN else "")
 
 
 def variables(around: Surroundings, access: StepAccess) -> dict[str, str]:

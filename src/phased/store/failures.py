@@ -63,7 +63,8 @@ def _classify(error: BaseException, path: Path) -> tuple[type[StoreError], str]:
     if isinstance(error, OSError):
         if error.errno in {ENOSPC, EDQUOT}:
             return _KINDS[sqlite3.SQLITE_FULL]
-        kind = StoreUnreadable if isinstance(error, PermissionError | IsADirectoryError) else StoreError
+        unreadable_kinds = PermissionError | IsADirectoryError | NotADirectoryError
+        kind = StoreUnreadable if isinstance(error, unreadable_kinds) else StoreError
         return kind, f"{error.strerror or error}; see that the folder exists and is yours"
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None

@@ -73,13 +73,13 @@ def create(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None
         new = path.with_name(f"{path.name}.new")
         for leftover in (new, *(new.with_name(f"{new.name}{end}") for end in ("-journal", "-wal", "-shm"))):
             leftover.unlink(missing_ok=True)
-        _touch(new)
+        touch(new)
         with closing(connect_to(new, "mode=rw")) as connection:
             connection.execute("PRAGMA synchronous = OFF")  # it is synchronised as a whole, below
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             _apply(connection, migrations, 0)
             connection.execute("PRAGMA journal_mode = WAL")
-        _move(new, path)
+        move(new, path)
 
 
 def migrate(
@@ -128,21 +128,22 @@ def _back_up(connection: sqlite3.Connection, path: Path, version: int) -> Path:
     """Copy the whole state beside itself; an earlier backup is never overwritten."""
     partial = path.with_name(f"{path.name}.backup.partial")
     partial.unlink(missing_ok=True)
-    _touch(partial)
+    touch(partial)
     connection.execute("VACUUM INTO ?", (str(partial),))
     name = f"{path.name}.v{version}.backup"
     backup, count = path.with_name(name), 1
     while backup.exists():
         backup, count = path.with_name(f"{name}.{count}"), count + 1
-    _move(partial, backup)
+    move(partial, backup)
     return backup
 
 
-def _touch(path: Path) -> None:
+def touch(path: Path) -> None:
+    """Make an empty file for this user alone. Raises OSError, also where something has that name."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
-def _move(source: Path, target: Path) -> None:
+def move(source: Path, target: Path) -> None:
     """Rename, so that after a loss of power there is the whole file or none."""
     _synchronise(source, os.O_RDWR)
     source.replace(target)

@@ -171,8 +171,8 @@ class ServiceHost:
     ) -> None:
         """Ask for a service; returns at once. One that runs, or is about to, is left as it is.
 
-        `given`: variables that it gets if this starts it; `needs_met`: what it depends on was seen to; `asked`:
-        the trigger and the firing that it is started for.
+        `given`: variables that it gets if this starts it; `needs_met`: what it depends on was seen to;
+        `asked`: the trigger and the firing that it is started for.
         """
         session = str(uuid4())
         kept = {live.progress.wanted_session, live.progress.session}
@@ -261,10 +261,13 @@ class ServiceHost:
         """The services that are started for this firing are to end with it: `release` ends them."""
         self._owning.add(firing)
 
-    def need(self, execution: LiveExecution, step_id: str, given: Mapping[str, str]) -> None:
+    def need(
+        self, execution: LiveExecution, step_id: str, given: Mapping[str, str], again: bool = False
+    ) -> None:
         """A plan's step needs its service: it succeeds as soon as that is RUNNING, at once if it is.
 
-        What the service depends on stands in earlier groups of the plan. Raises NotFound.
+        What the service depends on stands in earlier groups of the plan. `again`: an earlier engine has asked
+        for it; where the session that came of that is over, so is the step. Raises NotFound.
         """
         live = self.get(execution.steps[step_id].service_id or "")
         firing = execution.firing.id
@@ -279,8 +282,10 @@ class ServiceHost:
             return settled
 
         asked = (execution.record.started_by, firing)
-        self.start(live, f"execution {execution.record.id}", given=given, needs_met=True, asked=asked)
+        if not (again and live.firing_id == firing):
+            self.start(live, f"execution {execution.record.id}", given=given, needs_met=True, asked=asked)
         live.waiters.append(look)
+        self._driver.post([(live, None)])
 
     def _note_user(self, live: LiveService, firing: str) -> None:
         if firing in self._owning:

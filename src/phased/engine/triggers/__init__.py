@@ -1,1 +1,1 @@
-"""Firings of triggers: what they start, join and end, each on record; and prebuilds. Knows the engine by its calls."""
+"""Firings of triggers: what they start, join and end, each on record; and prebuilds."""

@@ -1,7 +1,7 @@
 """Fire triggers: all that one starts goes at once, each at most once; what runs of it already is joined.
 
-Knows the engine and its services by their calls, and the store of firings. Must not know SQLite, messages or who
-may ask. A firing is saved, durably, before its first effect and after its last; in between its parts are
+Knows the engine and its services by their calls, and the store of firings. Must not know SQLite, messages or
+who may ask. A firing is saved, durably, before its first effect and after its last; in between its parts are
 what the executions and services say.
 """
 
@@ -101,8 +101,8 @@ class Firings:
     ) -> LiveFiring:
         """Start all that these triggers name; returns when that is started, and saved.
 
-        What several of them name starts once. `resumes`: a firing of the same; only what had not succeeded there
-        is started. Raises NotFound, FailedPrecondition, InvalidArgument, PlanError, Unsupported, StoreError.
+        What several of them name starts once. `resumes`: a firing of the same; only what had not succeeded
+        there is started. Raises NotFound, FailedPrecondition, InvalidArgument, PlanError, Unsupported, StoreError.
         """
         check_triggers(triggers)
         async with self.firing:
@@ -307,10 +307,11 @@ class Firings:
     # ---- taking over -----------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Go on with what an earlier engine left uncompleted, or say that it was interrupted. Raises StoreError.
+        """Go on with what an earlier engine left uncompleted, or say that it was interrupted.
 
-        What still runs is followed. Whatever has not succeeded otherwise makes the firing INTERRUPTED, so that
-        it can be resumed. Of a prebuild what still runs is ended: a part of one is of no use.
+        What still runs is followed. Whatever has not succeeded otherwise makes the firing INTERRUPTED, so
+        that it can be resumed. Of a prebuild what still runs is ended: a part of one is of no use. Raises
+        StoreError.
         """
         for record in reversed(await self.store.list_firings(unfinished=True)):
             live = self._live[record.id] = LiveFiring(record)

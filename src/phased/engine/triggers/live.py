@@ -18,7 +18,6 @@ from phased.core.status import StatusChange
 from phased.engine.registry import LiveExecution
 from phased.engine.services.live import LiveService
 
-
 NOT_AWAITED: Final = "it was not waited for any more"
 
 

@@ -16,7 +16,7 @@ import anyio
 from phased.core.firing import FiringPart, Result, parts_of
 from phased.engine.engine import Origin
 from phased.engine.triggers.firings import Firings
-from phased.engine.triggers.live import LiveFiring, Site
+from phased.engine.triggers.live import LiveFiring
 from phased.errors import FailedPrecondition, PhasedError
 from phased.observability import logger
 
@@ -31,8 +31,8 @@ class Prebuilds:
         self._firings = firings
         self._log = logger("phased.engine.triggers")
 
-    async def start(self, environment_id: str, origin: Origin, timeout: float | None = None) -> LiveFiring:
-        """Begin one; returns when its first wave is started. `timeout`: seconds for all of it.
+    async def start(self, environment_id: str, origin: Origin, patience: float | None = None) -> LiveFiring:
+        """Begin one; returns when its first wave is started. `patience`: seconds for all of it.
 
         Raises FailedPrecondition where one is under way, and as `Firings.fire`.
         """
@@ -54,7 +54,7 @@ class Prebuilds:
             except PhasedError as error:
                 firings.tasks.start_soon(self._end, live, str(error))
                 raise
-            firings.tasks.start_soon(self._go_on, live, site, origin, timeout)
+            firings.tasks.start_soon(self._go_on, live, origin, patience)
         return live
 
     def kill(self, live: LiveFiring, by: str) -> None:
@@ -63,19 +63,19 @@ class Prebuilds:
         self._firings.engine.kill(list(live.own), by)
         self._firings.engine.services.hurry([_firing_of(live, wave) for wave in WAVES], by)
 
-    async def _go_on(self, live: LiveFiring, site: Site, origin: Origin, timeout: float | None) -> None:
+    async def _go_on(self, live: LiveFiring, origin: Origin, patience: float | None) -> None:
         """Wait for the waves; then it ends."""
         firings, cause = self._firings, ""
-        with anyio.move_on_after(timeout) as scope:
+        with anyio.move_on_after(patience) as scope:
             await firings.follow_parts(live, _wave(live, WAVES[0]))
-            cause = await self._second_wave(live, site, origin)
+            cause = await self._second_wave(live, origin)
         if scope.cancelled_caught:
-            cause = f"timed out after {timeout:g} s"
+            cause = f"timed out after {patience:g} s"
             firings.stop(live, "the end of the prebuild's time")
             await firings.follow_parts(live, live.record.parts)
         await self._end(live, cause)
 
-    async def _second_wave(self, live: LiveFiring, site: Site, origin: Origin) -> str:
+    async def _second_wave(self, live: LiveFiring, origin: Origin) -> str:
         """What comes before the snapshot, also where tasks failed: only a stop leaves it out."""
         parts = _wave(live, WAVES[1])
         if live.stopped_by or not parts:
@@ -83,6 +83,7 @@ class Prebuilds:
         try:
             with anyio.CancelScope(shield=True):
                 async with self._firings.firing:
+                    site = self._firings.site_of(live.record.environment_id)
                     await self._firings.start_parts(
                         live, site, parts, origin, firing_id=_firing_of(live, WAVES[1])
                     )

@@ -1,4 +1,4 @@
-"""Firings of triggers, each with its parts as one JSON; and why a service was started, which is its secrets'."""
+"""Firings of triggers, each with its parts as one JSON; and what started a service: its secrets follow."""
 
 from __future__ import annotations
 
