@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from phased.core.specs import Catalog
     from phased.engine.engine import Engine, Limits, Origin
     from phased.foreground.holder import Guests
+    from phased.foreground.prebuild import ForegroundPrebuild
     from phased.foreground.wire import Request
     from phased.foreground.work import EngineWork, Work
-    from phased.ports import Clock, StoredExecution
+    from phased.ports import Clock, FiringStore, StoredExecution
     from phased.settings import Settings
     from phased.store.readonly import ReadonlyStore
+    from phased.store.sqlite import SqliteStore
     from phased.store.state_directory import Hold, StateDirectory
 
 LogPath = Callable[[str, str], Path]
@@ -67,6 +69,7 @@ class Opened:
     state: StateDirectory
     settings: Settings
     hold: Hold
+    store: SqliteStore
 
     def log_path(self, execution_id: str, step_id: str) -> Path:
         """Where the output of a step lies."""
@@ -78,17 +81,38 @@ class Opened:
 
     async def fire(self, order: Order) -> EngineWork:
         """Create what is ordered. Raises UnknownReference, CycleFound, Unsupported, StoreError."""
-        return await _fire(self.engine, order, self.origin(order.started_by), self.settings)
+        return await _fire(
+            self.engine, order, self.origin(order.started_by), self.settings, lambda: self.store.firings
+        )
 
 
-async def _fire(engine: Engine, order: Order, origin: Origin, settings: Settings) -> EngineWork:
+async def _fire(
+    engine: Engine,
+    order: Order,
+    origin: Origin,
+    settings: Settings,
+    firings: Callable[[], FiringStore] | None = None,
+) -> EngineWork:
+    """Create what is ordered; what a trigger starts is on record as a firing, if there is a store of them."""
     from phased.foreground.work import EngineWork  # noqa: PLC0415 - see the module's opening
 
+    noted = None
+    if firings is not None and order.started_by != "manual":
+        from phased.engine.triggers.noted import NotedFiring  # noqa: PLC0415 - only for a trigger
+
+        noted = await NotedFiring.open(
+            firings(), SystemClock(), order.catalog.environment, order.references, origin
+        )
     lives = await engine.fire(
-        order.catalog, order.references, origin,
+        order.catalog, order.references, origin if noted is None else noted.origin,
         max_parallel=order.max_parallel, workspace=order.workspace, owns_services=True,
     )  # fmt: skip
-    return EngineWork(engine, lives, keep=order.keep, stop_timeout=settings.run.stop_timeout)
+    if noted is not None:
+        await noted.started(lives)
+    return EngineWork(
+        engine, lives, keep=order.keep, stop_timeout=settings.run.stop_timeout,
+        at_end=noted.completed if noted is not None else None,
+    )  # fmt: skip
 
 
 @asynccontextmanager
@@ -118,7 +142,7 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
                 recovered = await recover(store, runner, clock, limits.stop_timeout, limits.kill_timeout)
                 async with Engine(store, runner, clock, workspace, state.log_path, limits) as engine:
                     await engine.services.restore()
-                    yield Opened(engine, recovered, state, settings, hold)
+                    yield Opened(engine, recovered, state, settings, hold, store)
         finally:
             await store.close()
 
@@ -233,7 +257,9 @@ async def _joined(settings: Settings, order: Order, held: StateDirectoryHeld) ->
 
 
 @asynccontextmanager
-async def taking_guests(settings: Settings, engine: Engine, draining: Event) -> AsyncIterator[None]:
+async def taking_guests(
+    settings: Settings, engine: Engine, draining: Event, firings: FiringStore
+) -> AsyncIterator[None]:
     """Foreground runs on the state directory of a daemon are carried out by its engine, until it drains."""
     from phased.foreground.holder import receive_guests  # noqa: PLC0415 - see the module's opening
 
@@ -243,10 +269,31 @@ async def taking_guests(settings: Settings, engine: Engine, draining: Event) -> 
         if draining.is_set():
             raise Unavailable("cannot run this now: the daemon of this state directory is ending")
         order = _order(request)
-        return await _fire(engine, order, origin(order.started_by, installation_id(state)), settings)
+        who = origin(order.started_by, installation_id(state))
+        return await _fire(engine, order, who, settings, lambda: firings)
 
     async with receive_guests(state.path / _GUESTS_SOCKET, accept):
         yield
+
+
+@asynccontextmanager
+async def open_prebuild(
+    settings: Settings, workspace: Path, catalog: Catalog, patience: float | None
+) -> AsyncIterator[ForegroundPrebuild]:
+    """A prebuild in this process, which holds the state directory; raises as `open_engine`."""
+    import anyio  # noqa: PLC0415 - see the module's opening
+
+    from phased.engine.triggers.firings import Firings  # noqa: PLC0415 - the same
+    from phased.engine.triggers.live import Site  # noqa: PLC0415 - the same
+    from phased.foreground.prebuild import ForegroundPrebuild  # noqa: PLC0415 - the same
+
+    site = Site(catalog.environment, catalog, str(workspace))
+    async with open_engine(settings, workspace) as opened, anyio.create_task_group() as tasks:
+        stores = (opened.store, opened.store.firings)
+        firings = Firings(stores, opened.engine, SystemClock(), lambda _: site, tasks)
+        await firings.load()
+        yield ForegroundPrebuild(firings, site.environment_id, opened.origin("prebuild"), patience)
+        tasks.cancel_scope.cancel()
 
 
 def _order(request: Request) -> Order:

@@ -85,7 +85,9 @@ async def serve(settings: Settings, workspace: Path, say: Say) -> None:
         stops = stack.enter_context(anyio.open_signal_receiver(*_heeded()))
         opened = await stack.enter_async_context(open_house(settings, workspace))
         server = await stack.enter_async_context(_listening(settings, opened, say))
-        await stack.enter_async_context(taking_guests(settings, opened.house.engine, opened.house.draining))
+        await stack.enter_async_context(
+            taking_guests(settings, opened.house.engine, opened.house.draining, opened.house.firings.store)
+        )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if watchdog is not None:
             tasks.start_soon(_keep_alive, manager, watchdog)

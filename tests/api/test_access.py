@@ -78,6 +78,8 @@ def request(route: Route, world: dict[str, str]) -> dict[str, Any]:
         "UpdateSecretValue": {"value": "v"},
         "GetRunner": {"runnerId": NOBODY},
         "ApplyFile": {"content": "tasks: {}"},
+        "FireTrigger": {"trigger": "prebuild"},
+        "ExplainEnvironment": {"reference": "known"},
     }
     return body | more.get(route.method, {})
 

@@ -42,7 +42,7 @@ def test_the_page_has_such_lines() -> None:
     assert len(ASKING) >= 6
 
 
-@pytest.mark.parametrize("line", ASKING)
+@pytest.mark.parametrize("line", ASKING, ids=lambda line: f"line{ASKING.index(line)}")
 def test_a_line_of_the_page_works(served: Daemon, line: str) -> None:
     """With the words in capitals replaced; a stream is ended after a while."""
     with served.client() as client:

@@ -20,7 +20,7 @@ from tests.clients.installed import node_with, python_with
 pytestmark = pytest.mark.timeout(1500)
 
 HERE = Path(__file__).parent
-PATIENCE = 600
+PATIENCE = 300
 """Seconds that a script may take: it has many checks, and the machine may be slow."""
 
 Outcomes = Mapping[str, str]

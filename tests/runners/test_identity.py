@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from phased.engine.clock import SystemClock
-from phased.errors import RunnerError, SettingsError
+from phased.errors import PermissionDenied, RunnerError, SettingsError
 from phased.ports import RunExited, RunNotStarted, RunReport, RunRequest
 from phased.runners.identity import environment_of_step, give_away, person, runs_as, user_of_steps
 from phased.runners.process import ProcessRunner
@@ -264,7 +264,7 @@ async def test_an_orphan_that_hides_is_refused(place: Place) -> None:
             while True:
                 try:
                     found = environment_of_step(pid, is_ours, supervisors)
-                except RunnerError:
+                except PermissionDenied:
                     break
                 assert found == OURS  # its parent has not ended yet
                 await anyio.sleep(0.01)

@@ -336,7 +336,7 @@ async def test_what_a_nested_daemon_leaves_belongs_to_the_outer_step(place: Plac
         others = [place.request("sleep 300") for _ in range(3)]
         request = place.request(f"exec {sys.executable} {script} {place.root}/inner")
         await runner.start([request, *others])
-        assert outcome((await until_ended(runner, [request.run_id]))[request.run_id]) == 0
+        assert outcome((await until_ended(runner, [request.run_id]))[request.run_id]) == 0, log_of(request)
 
         async def names() -> list[str]:
             return sorted(p.command for p in await runner.processes(request.run_id))

@@ -6,7 +6,6 @@ Knows routes and calls. Must not know any protocol.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
@@ -65,11 +64,10 @@ class Answering:
 
     def _admit(self, route: Route, call: Call) -> Call:
         """The call, whose caller is held to the route's roles in each environment that it touches (`see`)."""
-        caller = call.caller.allow(route.resource, route.roles, route.path)
+        admitted = call.allowed(route.resource, route.roles, route.method)
         if self._draining.is_set() and (route.streams or route.effect is not Effect.READS):
             raise Unavailable("cannot take new work: the daemon is ending; ask again when it has restarted")
-        return call.allowed(route.resource, route.roles, route.method)
-        return replace(call, caller=caller)
+        return admitted
 
     async def _act(self, route: Route, call: Call, request: Message) -> Message:
         """Run in a task of its own: a client that goes away, or its deadline, does not halve an act."""

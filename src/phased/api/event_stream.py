@@ -23,6 +23,7 @@ from phased.contract.resource import ResourceRole, ResourceType
 from phased.core.status import StatusChange
 from phased.core.versions import spell
 from phased.engine.definitions.messages import service_message, task_message
+from phased.engine.view import masked
 from phased.errors import InvalidArgument, PhasedError
 from phased.ports import ServiceRecord
 
@@ -75,19 +76,19 @@ async def _changes(call: Call, environment: str | None, since: int | None) -> As
     with call.house.listening(call, stream.wake) as still:
         if since is None:
             since = stream.sequence
-            yield _event("snapshot", since, _snapshot(call, environment))
+            yield _event("snapshot", since, await _snapshot(call, environment))
         while True:
             bunch = stream.read(since)
             if bunch.gap:
                 yield _event("gap", None, {"since": str(since)})
                 since = stream.sequence
-                yield _event("snapshot", since, _snapshot(call, environment))
+                yield _event("snapshot", since, await _snapshot(call, environment))
                 continue
             for event in bunch.events:
                 if event.environment_id == environment or (
                     environment is None and call.sees(event.environment_id)
                 ):
-                    yield _event("change", event.sequence, _change(event))
+                    yield _event("change", event.sequence, _change(call, event))
             since = bunch.next
             if not bunch.events and not await still.next(stream.changed):
                 yield b": still here\n\n"
@@ -99,8 +100,8 @@ def _event(name: str, sequence: int | None, data: dict[str, Any]) -> bytes:
     return f"event: {name}\n{identifier}data: {text}\n\n".encode("utf-8", "replace")
 
 
-def _snapshot(call: Call, environment: str | None) -> dict[str, Any]:
-    """Everything that has a status and has not ended, and what is defined."""
+async def _snapshot(call: Call, environment: str | None) -> dict[str, Any]:
+    """Everything that has a status and has not ended, and what is defined; what changes meanwhile is told."""
     house = call.house
     seen = {
         record.id
@@ -122,14 +123,12 @@ def _snapshot(call: Call, environment: str | None) -> dict[str, Any]:
             if live.record.environment_id in seen
         ],
         "taskExecutions": [
-            to_dict(shown(call, live.stored()))
-            for live in house.engine.lives
-            if live.record.environment_id in seen
+            to_dict(shown(call, stored)) for stored in await house.executions.alive(seen)
         ],
     }
 
 
-def _change(event: StreamEvent) -> dict[str, Any]:
+def _change(call: Call, event: StreamEvent) -> dict[str, Any]:
     said: dict[str, Any] = {
         "operation": event.operation.value,
         "resourceType": event.resource_type.value,
@@ -140,7 +139,7 @@ def _change(event: StreamEvent) -> dict[str, Any]:
         said["statusVersion"] = spell(event.version)
     match event.change:
         case StatusChange() as change:
-            said["status"] = to_dict(_status(change))
+            said["status"] = to_dict(_status(masked(change, call.house.hide(event.environment_id))))
             if change.why:
                 said["why"] = change.why
         case ServiceRecord() as record:

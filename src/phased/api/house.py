@@ -29,7 +29,7 @@ from phased.engine.engine import Engine
 from phased.engine.environments.environments import Environments
 from phased.engine.executions import Executions
 from phased.engine.services.live import LiveService
-from phased.errors import NotFound
+from phased.errors import KeyUnusable, NotFound
 
 if TYPE_CHECKING:
     from phased.access.callers import Access, Caller
@@ -116,6 +116,17 @@ class House:
             ending=self.draining.is_set() or None,
             trouble=self.trouble(),
         )
+
+    def hide(self, environment_id: str) -> Callable[[str], str]:
+        """Hides the secrets of an environment in a text; without the key that says which, the whole of it."""
+
+        def hidden(text: str) -> str:
+            try:
+                return self.vault.masker(environment_id).text(text)
+            except KeyUnusable:
+                return "*" * len(text)
+
+        return hidden
 
     # ---- what takes several of them --------------------------------------------------------------
 

@@ -34,8 +34,12 @@ VERBS: Final[Mapping[str, tuple[str, str]]] = {
     "task": ("task:task", "Tasks of a daemon: list, get, start, stop, logs, executions."),
     "service": ("service:service", "Services of a daemon: list, get, start, stop, restart, logs."),
     "update": ("update:update", "Apply an automations file to the daemon."),
+    "trigger": ("trigger:trigger", "Fire a trigger in a daemon: NAME, list, show, stop."),
+    "prebuild": ("prebuild:prebuild", "Run the prebuild, then what comes before a snapshot."),
     "events": ("events:events", "Show what changes, as it changes."),
     "why": ("why:why", "Say why an execution waits, failed, or did not start."),
+    "ps": ("ps:ps", "Show the processes of running steps and services."),
+    "env": ("env:env", "Show the variables of a task or service, and their origins."),
     "environment": (
         "environment:environment",
         "Environments of a daemon: list, create, get, start, stop, delete.",

@@ -86,7 +86,8 @@ class Common:
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise FileUnreadable(
-                f"cannot use the workspace directory {directory or '.'}: {reason}; make it, or name another with -C"
+                f"cannot use the workspace directory {directory or '.'}: {reason}; "
+                "make it, or name another with -C"
             ) from error
         if not workspace.is_dir():
             raise FileUnreadable(

@@ -72,7 +72,7 @@ def _sockets(common: Common) -> Iterator[Path]:
 
 
 def _own_sockets(common: Common) -> Iterator[Path]:
-    """What a variable or the settings name, and the lock of the state directory; an option stands above both."""
+    """What a variable or the settings name, and the lock of the state directory."""
     from phased import daemon  # noqa: PLC0415 - the composition root
 
     settings = common.settings

@@ -25,8 +25,8 @@ store = LazyGroup(
     },
     name="store",
     short_help="The state on disk: check, backup, restore, repair.",
-    help="Look after the state: what is defined, the history, secrets (encrypted) and tokens. The logs, and the "
-    "key of the secrets, are files of their own in the state directory, and no part of it.",
+    help="Look after the state: what is defined, the history, secrets (encrypted) and tokens. The logs, and "
+    "the key of the secrets, are files of their own in the state directory, and no part of it.",
     params=common_parameters(),
 )
 
@@ -34,9 +34,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("check", short_help="Say whether the state is whole.")
-@click.argument("file", required=False, type=_FILE)
+@click.argument("path", metavar="[FILE]", required=False, type=_FILE)
 @common_options
-def check(common: Common, file: Path | None) -> int:
+def check(common: Common, path: Path | None) -> int:
     """Read all of the state, or of the backup FILE, and say what is wrong with it. A daemon may be running.
 
     Examples:
@@ -45,21 +45,21 @@ def check(common: Common, file: Path | None) -> int:
     """
     from phased.store import upkeep  # noqa: PLC0415 - `--help` should not pay for it
 
-    path = file or _state(common).database
-    problems = upkeep.check(path)
-    lines = [f"{path}: {problem}" for problem in problems] or [f"{path}: nothing is wrong"]
+    file = path or _state(common).database
+    problems = upkeep.check(file)
+    lines = [f"{file}: {problem}" for problem in problems] or [f"{file}: nothing is wrong"]
     if problems:
         common.note(
             "`phased store repair` saves what can be read, `phased store restore FILE` takes a backup"
         )
-    _answer(common, {"file": str(path), "valid": not problems, "problems": problems}, lines)
+    _answer(common, {"file": str(file), "valid": not problems, "problems": problems}, lines)
     return 1 if problems else 0
 
 
 @click.command("backup", short_help="Copy the state into a file.")
-@click.argument("file", type=_FILE)
+@click.argument("path", metavar="FILE", type=_FILE)
 @common_options
-def backup(common: Common, file: Path) -> int:
+def backup(common: Common, path: Path) -> int:
     """Copy the state, as it is at one moment, into the new file FILE. A daemon may be running.
 
     Examples:
@@ -67,16 +67,16 @@ def backup(common: Common, file: Path) -> int:
     """
     from phased.store import upkeep  # noqa: PLC0415 - see check
 
-    upkeep.backup(_state(common).database, file.absolute())
-    size = file.stat().st_size
-    _answer(common, {"file": str(file), "bytes": size}, [f"{file}: {size} bytes"])
+    upkeep.backup(_state(common).database, path.absolute())
+    size = path.stat().st_size
+    _answer(common, {"file": str(path), "bytes": size}, [f"{path}: {size} bytes"])
     return 0
 
 
 @click.command("restore", short_help="Put a backup in the state's place.")
-@click.argument("file", type=_FILE)
+@click.argument("path", metavar="FILE", type=_FILE)
 @common_options
-def restore(common: Common, file: Path) -> int:
+def restore(common: Common, path: Path) -> int:
     """Put a copy of the backup FILE in the state's place; the daemon must not run. The former state is kept.
 
     Examples:
@@ -87,8 +87,8 @@ def restore(common: Common, file: Path) -> int:
     state = _state(common)
     state.create()
     with state.hold():
-        former = upkeep.restore(state.database, file.absolute())
-    lines = [f"{state.database}: restored from {file}"]
+        former = upkeep.restore(state.database, path.absolute())
+    lines = [f"{state.database}: restored from {path}"]
     lines += [f"{former}: the state as it was"] if former else []
     _answer(common, {"file": str(state.database), "former": None if former is None else str(former)}, lines)
     return 0
@@ -97,7 +97,7 @@ def restore(common: Common, file: Path) -> int:
 @click.command("repair", short_help="Save what can be read of a damaged state.")
 @common_options
 def repair(common: Common) -> int:
-    """Put a new state in the place of a damaged one, with all that can be read of that; the daemon must not run.
+    """Put a new state, with all that can be read of a damaged one, in its place; the daemon must not run.
 
     The damaged state is kept. Where there is a backup, restoring that may be better: see what is lost.
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from json import dumps
 from typing import Any, ClassVar, Final, Literal, Self, TypeVar, get_args
 
@@ -70,7 +70,7 @@ class Wire:
     oneof: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WireField:
     """One field of a message, for codecs. `type` is the element's, or a map's value's; names are whole."""
 
@@ -90,7 +90,7 @@ class WireField:
         """The name in protobuf: a name that Python keeps for itself has an underscore at its end."""
         return self.name.rstrip("_")
 
-    @property
+    @cached_property
     def presence(self) -> bool:
         """Whether its zero value differs from its absence."""
         is_message = self.model is not None and not issubclass(self.model, Name)
@@ -105,11 +105,13 @@ class WireField:
             return not value and isinstance(value, dict if self.label == "map" else list | tuple)
         if self.presence:
             return False
+        return any(type(value) in (type(zero), self.model) and value == zero for zero in self._zeros)
+
+    @cached_property
+    def _zeros(self) -> tuple[object, ...]:
         if self.model is not None and issubclass(self.model, Name):
-            zeros: tuple[object, ...] = (0, next(iter(self.model)).value)
-        else:
-            zeros = _SCALAR_ZEROS.get(self.type, ())
-        return any(type(value) in (type(zero), self.model) and value == zero for zero in zeros)
+            return (0, next(iter(self.model)).value)
+        return _SCALAR_ZEROS.get(self.type, ())
 
 
 def camel_case(name: str) -> str:
@@ -221,6 +223,8 @@ def spell_duration(value: timedelta) -> str:
 
 
 def _encode(value: object) -> object:  # noqa: PLR0911 - one line for each kind of value that JSON tells apart
+    if type(value) is str:  # most are
+        return value
     match value:
         case Message():
             return to_dict(value)

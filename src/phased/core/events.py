@@ -138,7 +138,7 @@ class KillRequested:
 
 @dataclass(frozen=True, slots=True)
 class StepRemarked:
-    """Something went wrong beside a step and changed nothing of it: `output was lost: No space left on device`."""
+    """Something went wrong beside a step, as `output was lost: No space left on device`; its end stands."""
 
     step_id: str
     remark: str

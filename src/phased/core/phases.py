@@ -18,6 +18,8 @@ from phased.errors import IllegalTransition
 class State(Enum):
     """The inner state of one step; finer than its phase. The values are stored: they never change."""
 
+    __hash__ = object.__hash__  # Enum's own is Python code, and states are looked up at every event
+
     WAITING = "waiting"
     """Its group's turn has not come, or there is no free place."""
     STARTING = "starting"

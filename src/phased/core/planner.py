@@ -1,15 +1,17 @@
-"""Orders automations into groups: the one place that knows graphs (and networkx).
+"""Orders automations into groups: the one place that knows graphs.
 
 Knows references and who needs whom. Must not know files, ids, commands or time.
 A group is a topological generation of what is needed; within it, the order of definition.
 
-networkx takes longer to import than most verbs take in all: it is imported where a graph is made.
+The order is found by the standard library. networkx takes longer to import than most verbs take in all: it is
+imported where there is a cycle to be explained (docs/decisions, "What networkx is asked").
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from phased.errors import CycleFound, UnknownReference
@@ -31,6 +33,14 @@ def cycles(needs: Needs) -> list[tuple[str, ...]]:
 
     Each begins with the one of its members that is defined first.
     """
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError:
+        return _knots(needs)
+    return []
+
+
+def _knots(needs: Needs) -> list[tuple[str, ...]]:
     import networkx as nx  # noqa: PLC0415 - see the module's opening
 
     order = {reference: position for position, reference in enumerate(needs)}
@@ -71,15 +81,20 @@ def groups(needs: Needs, root: str) -> list[list[str]]:
     Groups are minimal: each member of a later group needs a member of the group just before it.
     Raises CycleFound, UnknownReference.
     """
-    import networkx as nx  # noqa: PLC0415 - see the module's opening
-
     members = closure(needs, root)
-    graph = _graph({reference: needs[reference] for reference in members})
+    wanted = {reference: needs[reference] for reference in members}
     order = {reference: position for position, reference in enumerate(members)}
+    sorter = TopologicalSorter(wanted)
     try:
-        return [sorted(g, key=order.__getitem__) for g in nx.topological_generations(graph)]
-    except nx.NetworkXUnfeasible as error:
-        raise CycleFound(cycles({reference: needs[reference] for reference in members})[0]) from error
+        sorter.prepare()
+    except CycleError as error:
+        raise CycleFound(cycles(wanted)[0]) from error
+    found: list[list[str]] = []
+    while sorter.is_active():
+        generation = sorter.get_ready()
+        sorter.done(*generation)
+        found.append(sorted(generation, key=order.__getitem__))
+    return found
 
 
 def _graph(needs: Needs) -> nx.DiGraph[str]:

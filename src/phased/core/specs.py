@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 from phased.contract.definitions import Definitions, EnvironmentEntry, ServiceDefinition, TaskDefinition
@@ -19,6 +20,7 @@ from phased.core import planner
 from phased.core.policy import ExecutionPolicy, StepPolicy
 from phased.errors import UnknownReference
 
+_uuid = lru_cache(maxsize=64)(UUID)
 _NAMESPACE = UUID("6d1c3f52-2f0b-5b0e-9a57-0f6f1f0c5f0d")
 
 
@@ -29,7 +31,7 @@ def environment_id(workspace: str) -> str:
 
 def automation_id(environment: str, reference: str) -> str:
     """The id of a task or service of a file: the same as long as its reference is."""
-    return str(uuid5(UUID(environment), f"automation:{reference}"))
+    return str(uuid5(_uuid(environment), f"automation:{reference}"))
 
 
 def secret_id(environment: str, name: str) -> str:

@@ -48,6 +48,5 @@ class StatusChange:
     completed_at: int | None = None
     stop_requested: bool = False
     why: str | None = None
-    """Who stopped it and when, why a step never started, what went wrong beside a step: kept beside the status,
-    never in it."""
+    """Who stopped it and when, why a step never started, what went wrong beside one: never in the message."""
     steps: Sequence[StepStatus] = ()

@@ -6,12 +6,14 @@ execution is what is saved of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from anyio.abc import TaskGroup
 
+from phased.contract.execution import TaskExecutionPhase
 from phased.core.environment import SORT_KEYS, ExecutionQuery
 from phased.engine.definitions.automations import Automations
 from phased.engine.engine import Engine, Origin
@@ -20,6 +22,10 @@ from phased.engine.paging import COUNTED_AT_MOST, Key, Page, PageRequest, key_of
 from phased.errors import InvalidArgument, NotFound, StoreError
 from phased.observability import logger
 from phased.ports import DefinitionStore, Store, StoredExecution
+
+_UNFINISHED: Final = (TaskExecutionPhase.PENDING, TaskExecutionPhase.RUNNING)
+_ALL: Final = 1_000_000
+"""More than can live at a time."""
 
 
 class Executions:
@@ -73,6 +79,14 @@ class Executions:
         if found is None:
             raise NotFound(f"cannot find an execution {execution_id!r}; `phased executions` shows them")
         return found
+
+    async def alive(self, environment_ids: Iterable[str]) -> list[StoredExecution]:
+        """Those in these environments that have not ended, as they are saved, oldest first."""
+        environments = tuple(environment_ids)
+        if not environments or not self._engine.lives:
+            return []
+        query = ExecutionQuery(environments, phases=_UNFINISHED, descending=False)
+        return await self._history.select(query, _ALL)
 
     async def page(
         self, query: ExecutionQuery, request: PageRequest, *, counted: bool = False

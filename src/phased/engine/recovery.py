@@ -2,7 +2,8 @@
 
 So it is for a run in the foreground, which goes on with nobody else's work, and for all that ran before a
 reboot; a daemon takes over (`adoption`). Nothing is started again and nothing stays open: a step whose exit
-is on record gets its true result; one that still runs is ended; of all others the cause says what was lost. Each goes through its own machine, restored from what is stored, so an end found here is told as any.
+is on record gets its true result; one that still runs is ended; of all others the cause says what was lost.
+Each goes through its own machine, restored from what is stored, so an end found here is told as any.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ async def end_all(
     clock: Clock,
     timeouts: tuple[float, float],
 ) -> list[StoredExecution]:
-    """Finish these; with their last status. `timeouts`: seconds until SIGKILL, and more until it is given up."""
+    """Finish these; with their last status. `timeouts`: seconds until SIGKILL, and until it is given up."""
     found = [_Found(stored, clock) for stored in unfinished]
     if not found:
         return []

@@ -112,7 +112,8 @@ def of_step(
     task = step.task.spec if step.task else None
     outputs: dict[str, str] = {}
     for need in step.depends_on or ():
-        outputs.update(variables_of(live, need))
+        if live.machine.steps[need].output:
+            outputs.update(variables_of(live, need))
     own = own_of_step(record.environment_id, record.id, step_id, step.label or "", log)
     entries = tuple(entries_of_task((task.env if task else ()) or (), record.secrets))
     return Surroundings(record.environment_id, record.started_by, entries, given or {}, outputs, own)

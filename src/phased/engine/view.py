@@ -6,6 +6,7 @@ somebody reads: serialising at every change would cost as much as half of the st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -33,6 +34,17 @@ def merge(status: StatusChange, change: StatusChange) -> StatusChange:
     steps = {step.id: step for step in status.steps}
     steps.update((step.id, step) for step in change.steps)
     return replace(change, expected_version=status.expected_version, steps=tuple(steps.values()))
+
+
+def masked(status: StatusChange, hide: Callable[[str], str]) -> StatusChange:
+    """A status whose outputs `hide` went over: a step may have set one to the value of a secret."""
+    if not any(step.output for step in status.steps):
+        return status
+    steps = tuple(
+        replace(step, output={key: hide(value) for key, value in step.output.items()}) if step.output else step
+        for step in status.steps
+    )
+    return replace(status, steps=steps)
 
 
 def task_execution(record: ExecutionRecord, status: StatusChange) -> TaskExecution:

@@ -76,14 +76,24 @@ class EngineWork:
     """Executions of an engine in this process."""
 
     def __init__(
-        self, engine: Engine, lives: Sequence[LiveExecution], *, keep: bool, stop_timeout: float
+        self,
+        engine: Engine,
+        lives: Sequence[LiveExecution],
+        *,
+        keep: bool,
+        stop_timeout: float,
+        at_end: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`keep`: what commands left in the background stays; `stop_timeout`: seconds a stop may take."""
+        """`keep`: what commands left in the background stays; `stop_timeout`: seconds a stop may take.
+
+        `at_end` is called after the last effect.
+        """
         self.executions: Sequence[StoredExecution] = [live.stored() for live in lives]
         self._engine = engine
         self._lives = list(lives)
         self._steps = {step_id for live in lives for step_id in live.steps}
         self._keep = keep
+        self._at_end = at_end
         self._stop_timeout = stop_timeout
         self._stopping = anyio.Event()
         self._stopped_at: float = 0.0
@@ -108,6 +118,8 @@ class EngineWork:
             await self._end_leftovers(tell)
         if engine.store_error is not None:
             raise engine.store_error
+        if self._at_end is not None:
+            await self._at_end()
 
     def stop(self, by: str) -> None:
         """Ask all to stop; returns at once."""

@@ -39,8 +39,8 @@ def check(root: Mapping, report: Report) -> None:
 
 def _check_cycles(edges: Edges, report: Report) -> None:
     if not any(edges.values()):
-        return  # Most files: and networkx is not imported for them.
-    from phased.core import planner  # noqa: PLC0415 - brings networkx, which only a graph needs
+        return  # Most files.
+    from phased.core import planner  # noqa: PLC0415 - only for files with dependencies
 
     for cycle in planner.cycles({reference: tuple(needs) for reference, needs in edges.items()}):
         at, path = edges[cycle[0]][cycle[1]]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from phased.errors import RunnerError, SettingsError
+from phased.errors import PermissionDenied, RunnerError, SettingsError
 from phased.supervisor.census import look
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -103,7 +103,7 @@ def environment_of_step(
 
     `is_ours` says whether an environment's id is this daemon's: steps of other daemons are none of ours.
     The uppermost of a process's forebears that shows one decides: what it was started with, it cannot have
-    chosen. Raises RunnerError for what comes from a supervisor of ours and shows nothing.
+    chosen. Raises PermissionDenied for what comes from a supervisor of ours and shows nothing.
     """
     found: str | None = None
     for _ in range(_DEEPEST):
@@ -115,7 +115,10 @@ def environment_of_step(
             return found
         if process.parent in supervisors:
             if found is None:
-                raise RunnerError("cannot serve this process: it comes from a step, and does not show which")
+                raise PermissionDenied(
+                    "cannot serve this process: it comes from a step, and does not show which; keep the "
+                    "variables that begin with PHASED_"
+                )
             return found
         pid = process.parent
     return found

@@ -18,7 +18,10 @@ from phased.errors import StoreError, StoreFull, StoreUnreadable
 FOREIGN: Final = (sqlite3.Error, sqlite3.Warning, OSError, OverflowError, ValueError)
 """All that the adapters may meet; ValueError is text or JSON that cannot be written or read."""
 
-_RESTORE = "put a backup in its place, or move it away to begin anew; it was left as it is"
+_RESTORE = (
+    "take a backup (`phased store restore FILE`), save what can be read (`phased store repair`), or move it "
+    "away to begin anew; it was left as it is"
+)
 
 _KINDS: Final[Mapping[int, tuple[type[StoreError], str]]] = {
     sqlite3.SQLITE_BUSY: (StoreError, "another program has locked it; end that program and try again"),

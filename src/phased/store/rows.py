@@ -46,6 +46,8 @@ UPDATE_STATUS: Final = (
     "UPDATE statuses SET version = ?, phase = ?, failure_message = ?, started_at = ?, completed_at = ?,"
     " stop_requested = ?, why = ? WHERE execution = ? AND version = ?"
 )
+UPDATE_STATUS_ONLY: Final = UPDATE_STATUS.replace(" phase = ?,", "")
+"""The same where the phase is as it was: its index is then left alone, one page less in each commit."""
 _STEP_COLUMNS: Final = (
     "id", "phase", "failure_message", "run_id", "attempt", "started_at", "completed_at", "exit_code",
     "exit_signal", "output", "state", "due_at",

@@ -42,6 +42,8 @@ class _Open:
     """Where the rows of an unfinished execution lie."""
 
     number: int
+    phase: object = None
+    """The phase that is saved, once that is known."""
     positions: dict[str, int] = field(default_factory=dict)
     """Of its steps, by step id: the order in which they were first saved."""
 
@@ -192,8 +194,12 @@ class SqliteStore:
 
     def _update(self, change: StatusChange) -> None:
         known = self._known(change)
-        values = (*rows.status_row(change), known.number, change.expected_version)
-        if self._connection.execute(rows.UPDATE_STATUS, values).rowcount != 1:
+        version, phase, *others = rows.status_row(change)
+        same = known.phase == phase
+        values = (version, *(() if same else (phase,)), *others, known.number, change.expected_version)
+        statement = rows.UPDATE_STATUS_ONLY if same else rows.UPDATE_STATUS
+        known.phase = phase
+        if self._connection.execute(statement, values).rowcount != 1:
             found = self._connection.execute(
                 "SELECT version FROM statuses WHERE execution = ?", (known.number,)
             ).fetchone()
@@ -208,7 +214,7 @@ class SqliteStore:
             if row is None:
                 raise StaleVersion(change.execution_id, change.expected_version, None)
             steps = self._connection.execute("SELECT id, position FROM steps WHERE execution = ?", row)
-            known = self._open[change.execution_id] = _Open(row[0], dict(steps.fetchall()))
+            known = self._open[change.execution_id] = _Open(row[0], positions=dict(steps.fetchall()))
         return known
 
     def _save_steps(self, changes: Sequence[StatusChange]) -> None:

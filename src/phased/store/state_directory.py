@@ -125,7 +125,7 @@ class StateDirectory:
 
     def log_path(self, execution_id: str, step_id: str) -> Path:
         """Where the output of a step lies; it need not exist. Raises NotFound for what is no id."""
-        return self.execution_path(execution_id) / f"{_checked(step_id)}.log"
+        return self.runs.joinpath(_checked(execution_id), f"{_checked(step_id)}.log")
 
     def execution_path(self, execution_id: str) -> Path:
         """The folder of an execution's logs. Raises NotFound for what is no id."""

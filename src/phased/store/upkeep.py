@@ -100,9 +100,10 @@ def put_in_place(path: Path, new: Path, word: str) -> Path | None:
 def _finish_log(path: Path) -> None:
     """Let SQLite copy its log into the file, so that the former state is one file, where it still can."""
     try:
+        schema.inspect(path)  # a log beside what is no database would be deleted
         with closing(schema.connect_to(path, "mode=rw")) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except FOREIGN:
+    except (*FOREIGN, StoreError):
         return  # it is damaged; its log stays beside it, under its name
 
 

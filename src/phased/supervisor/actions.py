@@ -17,6 +17,10 @@ _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONB
 _SPLICE_NONBLOCK = 2  # SPLICE_F_NONBLOCK, linux/splice.h
 SCM_RIGHTS = socket.SCM_RIGHTS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class Actions:
     """The real ones."""
@@ -57,9 +61,9 @@ class Actions:
         argv: list[str],
         environment: dict[str, str],
         output: int,
-        ignored: list[int],
+        to_default: Iterable[int],
     ) -> int:
-        """Start a command in a session of its own; its pid. `ignored` are signals to set to default."""
+        """Start a command in a session of its own; its pid. `to_default` are signals."""
         spawn = os.posix_spawn if "/" in argv[0] else os.posix_spawnp
         return spawn(
             argv[0],
@@ -68,7 +72,7 @@ class Actions:
             file_actions=((os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)),
             setsid=True,
             setsigmask=(),
-            setsigdef=ignored,
+            setsigdef=to_default,
             resetids=self._as_another,
         )
 

@@ -72,7 +72,7 @@ class Marks:
 class Spawner:
     """Starts commands. Between `begin` and `end` of a bunch this process looks as a step shall see it."""
 
-    __slots__ = ("_actions", "_base", "_directory", "_files", "_ignored", "_shell", "_umask", "marks")
+    __slots__ = ("_actions", "_base", "_directory", "_files", "_shell", "_to_default", "_umask", "marks")
 
     def __init__(self, actions: Actions) -> None:
         """Takes note of what this process was started with, and makes room for many descriptors."""
@@ -81,7 +81,7 @@ class Spawner:
         self._shell = "sh"
         self._umask = 0o022
         self._directory = "/"
-        self._ignored = [n for n in range(1, signal.NSIG) if _is_ignored(n)]
+        self._to_default = signal.valid_signals()  # all: posix_spawn asks about each that is not named
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.marks = Marks()
         self.end()
@@ -117,7 +117,7 @@ class Spawner:
         argv = [self._shell, "-c", self._script(request)]
         self.marks.put(run_id)
         try:
-            return self._actions.spawn(argv, environment, output, self._ignored)
+            return self._actions.spawn(argv, environment, output, self._to_default)
         except OSError as error:
             raise NotStartable(self._why(error, environment)) from error
         except ValueError as error:
@@ -182,13 +182,6 @@ def normalise_priority() -> None:
     ):
         if int(file.read()) < 0:
             file.write(b"0")
-
-
-def _is_ignored(number: int) -> bool:
-    try:
-        return signal.getsignal(number) == signal.SIG_IGN
-    except ValueError:
-        return False
 
 
 def _phrase(text: str | None) -> str:

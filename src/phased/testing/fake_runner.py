@@ -144,12 +144,12 @@ class FakeRunner:
 
     def labels(self) -> list[str]:
         """The labels of all runs, in the order in which they were asked for."""
-        return [run.request.environment["PHASED_TASK"] for run in self.runs.values()]
+        return [_label(run) for run in self.runs.values()]
 
     def run_of(self, label: str) -> FakeRun:
-        """The newest run of a task. Raises KeyError where there is none."""
+        """The newest run of a task or service. Raises KeyError where there is none."""
         for run in reversed(self.runs.values()):
-            if run.request.environment["PHASED_TASK"] == label:
+            if _label(run) == label:
                 return run
         raise KeyError(label)
 
@@ -214,3 +214,8 @@ class FakeRunner:
     def _ask(self) -> None:
         if self.lost:
             raise SupervisorLost("cannot reach the supervisor: a test took it away")
+
+
+def _label(run: FakeRun) -> str:
+    """The reference of its task, else of its service."""
+    return run.request.environment.get("PHASED_TASK") or run.request.environment["PHASED_SERVICE"]

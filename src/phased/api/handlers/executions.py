@@ -14,7 +14,7 @@ from phased.contract import execution_calls as m
 from phased.contract.execution import TaskExecution, TaskExecutionPhase
 from phased.contract.pagination import PaginationResponse
 from phased.core.environment import ExecutionQuery
-from phased.engine.view import task_execution
+from phased.engine.view import masked, task_execution
 from phased.ports import StoredExecution
 
 
@@ -71,12 +71,13 @@ def narrow(call: Call, query: ExecutionQuery) -> ExecutionQuery | None:
 
 
 def shown(call: Call, stored: StoredExecution) -> TaskExecution:
-    """As the API shows it: with the address of its logs as soon as there is something to read."""
-    made = task_execution(stored.record, stored.status)
+    """As the API shows it: without secrets, and with the address of its logs once there is something to read."""
+    record = stored.record
+    made = task_execution(record, masked(stored.status, call.house.hide(record.environment_id)))
     status = made.status
     if status is None or not any(step.phase in _STARTED for step in status.steps):
         return made
-    url = f"{call.origin}/logs/executions/{stored.record.id}"
+    url = f"{call.origin}/logs/executions/{record.id}"
     return made.model_copy(update={"status": status.model_copy(update={"log_url": url})})
 
 

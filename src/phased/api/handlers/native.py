@@ -13,7 +13,7 @@ from phased.access.roles import read_role
 from phased.access.tokens import DEFAULT_ROLE
 from phased.api.calls import Call
 from phased.api.handlers.environments import environment_message_of
-from phased.api.handlers.executions import find_execution, narrow, shown, shown_all
+from phased.api.handlers.executions import find_execution, narrow, shown_all
 from phased.api.handlers.services import shown_service
 from phased.api.paging import asked, count_of, listed, told
 from phased.contract import phased_v1 as m
@@ -42,12 +42,12 @@ async def get_status(call: Call, request: m.GetStatusRequest) -> m.GetStatusResp
     records = [one for one in house.environments.all() if environment in {None, one.id} and call.sees(one.id)]
     seen = {one.id for one in records}
     services = [live for live in house.automations.services() if live.record.environment_id in seen]
-    lives = [live for live in house.engine.lives if live.record.environment_id in seen]
+    alive = await house.executions.alive(seen)
     return m.GetStatusResponse.model_construct(
         daemon=house.daemon_message(),
         environments=tuple(environment_message_of(call, one) for one in records),
         services=tuple(shown_service(call, live) for live in services),
-        task_executions=tuple(shown(call, live.stored()) for live in lives),
+        task_executions=shown_all(call, alive),
     )
 
 

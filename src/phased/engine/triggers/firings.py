@@ -102,7 +102,8 @@ class Firings:
         """Start all that these triggers name; returns when that is started, and saved.
 
         What several of them name starts once. `resumes`: a firing of the same; only what had not succeeded
-        there is started. Raises NotFound, FailedPrecondition, InvalidArgument, PlanError, Unsupported, StoreError.
+        there is started. Raises NotFound, FailedPrecondition, InvalidArgument, PlanError, Unsupported,
+        StoreError.
         """
         check_triggers(triggers)
         async with self.firing:
