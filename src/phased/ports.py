@@ -27,6 +27,9 @@ __all__ = [
     "DefinitionStore",
     "ExecutionRecord",
     "FiringStore",
+    "HistoryStore",
+    "LogShelf",
+    "PastExecution",
     "RunExited",
     "RunLost",
     "RunNotStarted",
@@ -232,6 +235,60 @@ class AccessStore(Protocol):
 
     async def list_tokens(self) -> list[TokenRecord]:
         """All, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastExecution:
+    """An execution that has ended, as far as its removal needs it."""
+
+    id: str
+    created_at: int
+    step_ids: frozenset[str]
+    """Of its own steps, and of those whose runs they showed."""
+
+
+class HistoryStore(Protocol):
+    """Forgets executions that have ended.
+
+    Raises StoreFull where there is no room, StoreError otherwise; then nothing of the call is done.
+    """
+
+    async def surplus(self, *, keep: int | None, before: int | None, limit: int) -> list[PastExecution]:
+        """Those that are not among the newest `keep`, and those that ended before this time; oldest first.
+
+        None is among them whose firing goes on, or has a service.
+        """
+
+    async def remove(self, execution_ids: Sequence[str]) -> None:
+        """Forget these; those that have not ended stay."""
+
+    async def known(self, execution_ids: Sequence[str]) -> set[str]:
+        """Which of these there are."""
+
+    async def oldest(self) -> int | None:
+        """When the oldest execution or service was created; None where there is none."""
+
+
+class LogShelf(Protocol):
+    """The folders of logs, by the id of the execution or service. What is missing is no error."""
+
+    async def names(self) -> list[str]:
+        """Every folder."""
+
+    async def measure(self, names: Sequence[str]) -> dict[str, int]:
+        """The bytes on disk of each of these folders."""
+
+    async def touched(self, name: str) -> int:
+        """When something was last added to a folder or taken out of it; 0 where it is not there."""
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Delete folders with all that is in them."""
+
+    async def remove_sessions(self, name: str, current: str, before: int | None) -> None:
+        """Delete what the sessions of a service wrote, but for the current one: all, or the older ones."""
+
+    async def shorten(self, name: str, by: int) -> int:
+        """Drop the oldest bytes of a folder's longest log; how many, at most `by` (rounded)."""
 
 
 @dataclass(frozen=True, slots=True)

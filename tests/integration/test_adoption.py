@@ -215,7 +215,7 @@ def test_a_killed_supervisor_costs_no_status(one: Daemon) -> None:
     opened(one.home, "held")
     found = api.until(execution, "FAILED")
     assert found["status"]["failureMessage"] == "step held failed: exit code 9"
-    assert log_of(api, found) == "first\nlast\n"
+    wait_for(lambda: log_of(api, found) == "first\nlast\n", "the rest of its output is there")
     assert api.run("later", "true")["status"]["phase"] == "TASK_EXECUTION_PHASE_SUCCEEDED"
     assert look(leader) is None
     assert runs(one.home, "held") == 1

@@ -150,7 +150,7 @@ async def test_what_is_no_good_backup_is_not_restored(tmp_path: Path) -> None:
     alter(tmp_path / "new.db", "PRAGMA user_version = 999")
     with pytest.raises(StoreTooNew):
         upkeep.restore(path, tmp_path / "new.db")
-    await filled(tmp_path / "torn.db", 300)
+    await filled(tmp_path / "torn.db", 150)
     destroy(tmp_path / "torn.db", leaf_pages(tmp_path / "torn.db", "executions")[3])
     with pytest.raises(StoreUnreadable, match=r"^cannot restore the state from .*torn.db: "):
         upkeep.restore(path, tmp_path / "torn.db")
@@ -160,10 +160,10 @@ async def test_what_is_no_good_backup_is_not_restored(tmp_path: Path) -> None:
 async def test_damage_is_found_and_what_is_left_is_saved(tmp_path: Path) -> None:
     """What lay on a page that is lost is gone, all else is as it was; of no execution a part is kept."""
     path = tmp_path / "state.db"
-    await filled(path, 300)
+    await filled(path, 150)
     whole = await executions(path)
     leaves = leaf_pages(path, "executions")
-    assert len(leaves) > 20
+    assert len(leaves) > 15
     destroy(path, leaves[2], leaves[9], leaves[10], leaf_pages(path, "statuses")[0])
     damaged = path.read_bytes()
     assert upkeep.check(path)
@@ -192,7 +192,7 @@ async def test_damage_is_found_and_what_is_left_is_saved(tmp_path: Path) -> None
 async def test_an_index_that_is_damaged_costs_nothing(tmp_path: Path) -> None:
     """It is made anew."""
     path = tmp_path / "state.db"
-    await filled(path, 300)
+    await filled(path, 150)
     whole = await executions(path)
     with closing(sqlite3.connect(path)) as connection:
         sql = "SELECT rootpage FROM sqlite_master WHERE name = 'executions_by_creation'"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from phased.ports import StoredExecution
     from phased.store.readonly import ReadonlyStore
 
+ABANDONED = "note: nobody works on this state any more; what is unfinished ends with the next `phased run`"
 _FIELDS = {
     "id": lambda one: one.record.id,
     "createdAt": lambda one: one.record.created_at,
@@ -93,8 +94,10 @@ def executions(common: Common, which: str | None, sort: tuple[str, bool], limit:
 
         with connected(common, address) as connection:
             return show_executions(connection, which, sort, limit)
-    store, _ = daemon.open_state(common.settings)
+    store, state = daemon.open_state(common.settings)
     one, found = anyio.run(_find, store, which, sort, limit)
+    if any(each.status.completed_at is None for each in [one, *found] if each) and state.holder() is None:
+        common.note(ABANDONED)
     if common.output != "text":
         _write_values(common, one, found)
     elif one is not None:

@@ -63,6 +63,10 @@ async def _show(common: Common, which: str, step: str | None, follow: bool, tail
     one = await newest(store, which)
     steps = _chosen(one, step)
     ended = _end_of(store, state, one) if follow else None
+    if follow and one.status.completed_at is None and state.holder() is None:
+        from phased.cli.executions import ABANDONED  # noqa: PLC0415 - see logs
+
+        common.note(ABANDONED)
     async with aclosing(_blocks(common, one, steps, state, ended, tail)) as blocks:
         async for block in blocks:
             _write(block)

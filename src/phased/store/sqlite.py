@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from phased.store.access import SqliteAccess
     from phased.store.definitions import SqliteDefinitions
     from phased.store.firings import SqliteFirings
+    from phased.store.history import SqliteHistory
 
 Synchronous = Literal["normal", "full"]
 
@@ -91,6 +92,13 @@ class SqliteStore:
                 self._connection, self._path, lambda: self._transaction(durable=True)
             )
         return self._firings
+
+    @property
+    def history(self) -> SqliteHistory:
+        """What retention asks and does."""
+        from phased.store.history import SqliteHistory  # noqa: PLC0415 - as said above
+
+        return SqliteHistory(self._connection, self._path, self._transaction)
 
     @classmethod
     def open(cls, path: Path, *, synchronous: Synchronous = "normal") -> SqliteStore:
