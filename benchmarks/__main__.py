@@ -30,7 +30,9 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-disk", action="store_true", help="in memory only")
     parser.add_argument("--no-others", action="store_true", help="the floor and phased only")
     parser.add_argument("--json", type=Path, help="write the rows to this file as well")
-    parser.add_argument("--fetch-tools", action="store_true", help="install go-task and just into .cache/bench")
+    parser.add_argument(
+        "--fetch-tools", action="store_true", help="install go-task and just into .cache/bench"
+    )
     return parser.parse_args(given)
 
 

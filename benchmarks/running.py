@@ -28,7 +28,10 @@ class Cost:
 
 
 def run(
-    argv: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, output: Path | None = None
+    argv: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    output: Path | None = None,
 ) -> Cost:
     """Run a program in a folder, its output into a file. Raises Failed where it did not exit with 0."""
     target = output or folder.with_name(f"{folder.name}.out")

@@ -7,7 +7,7 @@ since the command line comes here for small things too.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from phased.observability import Level, configure
 if TYPE_CHECKING:
     from anyio import Event
 
+    from phased.access.masking import Masker
     from phased.core.specs import Catalog
     from phased.engine.engine import Engine, Limits, Origin
     from phased.foreground.holder import Guests
@@ -258,9 +259,16 @@ async def _joined(settings: Settings, order: Order, held: StateDirectoryHeld) ->
 
 @asynccontextmanager
 async def taking_guests(
-    settings: Settings, engine: Engine, draining: Event, firings: FiringStore
+    settings: Settings,
+    engine: Engine,
+    draining: Event,
+    firings: FiringStore,
+    check: Callable[[str], object] = lambda _: None,
 ) -> AsyncIterator[None]:
-    """Foreground runs on the state directory of a daemon are carried out by its engine, until it drains."""
+    """Foreground runs on the state directory of a daemon are carried out by its engine, until it drains.
+
+    `check` raises where nothing may be started in an environment, by its id.
+    """
     from phased.foreground.holder import receive_guests  # noqa: PLC0415 - see the module's opening
 
     state = state_directory(settings)
@@ -269,6 +277,7 @@ async def taking_guests(
         if draining.is_set():
             raise Unavailable("cannot run this now: the daemon of this state directory is ending")
         order = _order(request)
+        check(request.environment)
         who = origin(order.started_by, installation_id(state))
         return await _fire(engine, order, who, settings, lambda: firings)
 
@@ -329,6 +338,26 @@ def open_state(settings: Settings) -> tuple[ReadonlyStore, StateDirectory]:
 
     state = state_directory(settings)
     return ReadonlyStore(state.database), state
+
+
+async def open_masker(settings: Settings, environment_ids: Iterable[str]) -> Masker:
+    """Hides all secrets of the state directory, old values too, and the tokens of these environments' steps.
+
+    For who reads logs and outputs where they lie. Raises KeyUnusable, StoreError.
+    """
+    from phased.access.key import Key  # noqa: PLC0415 - see the module's opening
+    from phased.access.masking import Masker  # noqa: PLC0415 - the same
+    from phased.access.sealing import unseal  # noqa: PLC0415 - the same
+    from phased.access.tickets import of_step, sign  # noqa: PLC0415 - the same
+    from phased.settings import credentials_directory  # noqa: PLC0415 - the same
+
+    store, state = open_state(settings)
+    key = Key(state.path, credentials_directory())
+    values = [unseal(key, secret_id, sealed) for secret_id, sealed in await store.sealed_values()]
+    if key.exists:
+        tickets = [of_step(one, trigger) for one in environment_ids for trigger in ("", "prebuild")]
+        values += [sign(key, ticket) for ticket in tickets]
+    return Masker(values)
 
 
 def installation_id(state: StateDirectory) -> str:

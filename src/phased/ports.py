@@ -279,13 +279,13 @@ class LogShelf(Protocol):
         """The bytes on disk of each of these folders."""
 
     async def touched(self, name: str) -> int:
-        """When something was last added to a folder or taken out of it; 0 where it is not there."""
+        """When something was last put into a folder or taken out of it; 0 where it is not there."""
 
     async def remove(self, names: Sequence[str]) -> None:
         """Delete folders with all that is in them."""
 
-    async def remove_sessions(self, name: str, current: str, before: int | None) -> None:
-        """Delete what the sessions of a service wrote, but for the current one: all, or the older ones."""
+    async def remove_sessions(self, name: str, kept: frozenset[str], before: int | None) -> None:
+        """Delete the files of a folder, or the older ones; not those whose name before its dot is kept."""
 
     async def shorten(self, name: str, by: int) -> int:
         """Drop the oldest bytes of a folder's longest log; how many, at most `by` (rounded)."""

@@ -43,7 +43,9 @@ from phased.engine.domain import Domain, Stores, open_domain
 from phased.engine.engine import Engine
 from phased.engine.environments.classes import EnvironmentClasses
 from phased.engine.environments.ground import Ground
+from phased.engine.retention import Keep, Retention
 from phased.errors import FileUnreadable, NotFound
+from phased.logs.shelf import Shelf
 from phased.metrics import Metrics, Readings, TimedRunner, TimedStore
 from phased.observability import Level, configure, logger
 from phased.runners.identity import environment_of_step, give_away, runs_as, user_of_steps
@@ -70,6 +72,7 @@ class Opened:
     environment: EnvironmentRecord
     """The one that it was started for."""
     clock: SystemClock
+    retention: Retention
 
 
 async def serve(settings: Settings, workspace: Path, say: Say) -> None:
@@ -86,11 +89,18 @@ async def serve(settings: Settings, workspace: Path, say: Say) -> None:
         opened = await stack.enter_async_context(open_house(settings, workspace))
         server = await stack.enter_async_context(_listening(settings, opened, say))
         await stack.enter_async_context(
-            taking_guests(settings, opened.house.engine, opened.house.draining, opened.house.firings.store)
+            taking_guests(
+                settings,
+                opened.house.engine,
+                opened.house.draining,
+                opened.house.firings.store,
+                opened.house.check_at_work,
+            )
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if watchdog is not None:
             tasks.start_soon(_keep_alive, manager, watchdog)
+        tasks.start_soon(opened.retention.run)
         manager.ready(f"serving {workspace}")
         say("READY")
         number = await anext(aiter(stops))
@@ -153,7 +163,10 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
             access, tokens, vault, installation, metrics, _facts(settings, state, clock), state.log_path,
             KNOWN_ROLES, domain.firings, domain.prebuilds, clock, users.base_environment,
         )  # fmt: skip
-        yield Opened(house, hold, environment, clock)
+        retention = Retention(
+            engine, store.history, Shelf(state.runs), clock, _keep(settings), vault.drop_former_values
+        )
+        yield Opened(house, hold, environment, clock, retention)
 
 
 class StepUsers:
@@ -251,6 +264,12 @@ def _facts(settings: Settings, state: StateDirectory, clock: SystemClock) -> Fac
         __version__, os.getpid(), os.getuid(), socket.gethostname(), settings.organization.region,
         str(state.path), created, started,
     )  # fmt: skip
+
+
+def _keep(settings: Settings) -> Keep:
+    """0 is no limit."""
+    section = settings.history
+    return Keep(section.keep_count or None, section.keep_age or None, section.keep_size or None)
 
 
 def _synchronous(settings: Settings) -> Literal["normal", "full"]:

@@ -122,9 +122,7 @@ async def _snapshot(call: Call, environment: str | None) -> dict[str, Any]:
             for live in house.automations.services()
             if live.record.environment_id in seen
         ],
-        "taskExecutions": [
-            to_dict(shown(call, stored)) for stored in await house.executions.alive(seen)
-        ],
+        "taskExecutions": [to_dict(shown(call, stored)) for stored in await house.executions.alive(seen)],
     }
 
 

@@ -130,6 +130,11 @@ class House:
 
     # ---- what takes several of them --------------------------------------------------------------
 
+    def check_at_work(self, environment_id: str) -> None:
+        """Raises FailedPrecondition where nothing can be started in an environment that is known here."""
+        if any(record.id == environment_id for record in self.environments.all()):
+            self.environments.check_at_work(environment_id)
+
     async def set_output(self, execution_id: str, step_id: str, output: Mapping[str, str]) -> None:
         """A running step sets outputs. Raises NotFound, OutputRefused, StoreError."""
         live = self.engine.live(execution_id)

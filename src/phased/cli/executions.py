@@ -99,7 +99,9 @@ def executions(common: Common, which: str | None, sort: tuple[str, bool], limit:
     if any(each.status.completed_at is None for each in [one, *found] if each) and state.holder() is None:
         common.note(ABANDONED)
     if common.output != "text":
-        _write_values(common, one, found)
+        environments = {each.record.environment_id for each in [one, *found] if each}
+        masker = anyio.run(daemon.open_masker, common.settings, environments)
+        _write_values(common, one, found, masker.text)
     elif one is not None:
         _write_one(one)
     else:
@@ -130,15 +132,19 @@ async def _find(
     return None, found[:limit]
 
 
-def _write_values(common: Common, one: StoredExecution | None, found: list[StoredExecution]) -> None:
+def _write_values(
+    common: Common, one: StoredExecution | None, found: list[StoredExecution], hide: Callable[[str], str]
+) -> None:
     from phased.cli.answer import write_value  # noqa: PLC0415 - only for this format
     from phased.contract.base import to_dict  # noqa: PLC0415 - the same
-    from phased.engine.view import task_execution  # noqa: PLC0415 - the same
+    from phased.engine.view import masked, task_execution  # noqa: PLC0415 - the same
 
     if one is not None:
-        write_value(to_dict(task_execution(one.record, one.status)), common.output)
+        write_value(to_dict(task_execution(one.record, masked(one.status, hide))), common.output)
         return
-    value = {"taskExecutions": [to_dict(task_execution(each.record, each.status)) for each in found]}
+    value = {
+        "taskExecutions": [to_dict(task_execution(each.record, masked(each.status, hide))) for each in found]
+    }
     write_value(value, common.output)
 
 

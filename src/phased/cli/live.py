@@ -15,7 +15,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from phased.cli.outlet import Outlet, clean, last_line
+from phased.cli.outlet import Hides, Outlet, clean, last_line
 from phased.cli.progress import LogPath, Tracked, write_summary
 from phased.cli.words import ENDED, outcome, span, word
 from phased.contract.execution import TaskExecutionPhase as Phase
@@ -72,9 +72,10 @@ class _Row:
 class Tree:
     """The lines of a frame."""
 
-    def __init__(self, log_path: LogPath, *, unicode: bool = True) -> None:
-        """`log_path` says where logs lie."""
+    def __init__(self, log_path: LogPath, *, unicode: bool = True, hides: Hides | None = None) -> None:
+        """`log_path` says where logs lie, `hides` the secrets in them."""
         self._log_path = log_path
+        self._hides = hides
         self._unicode = unicode
 
     def frame(self, executions: Sequence[Tracked], now: int, height: int) -> list[Text]:
@@ -142,7 +143,7 @@ class Tree:
         text.append(f"  {outcome(step)}", _STYLES[step.phase])
         if step.started_at is not None:
             text.append(f" {span(now - step.started_at)}", "dim")
-        if said := last_line(self._log_path(tracked.record.id, step.id)):
+        if said := last_line(self._log_path(tracked.record.id, step.id), self._hides):
             text.append(f"  {said.expandtabs(4)}", "dim")
         return text
 
@@ -158,12 +159,15 @@ class Tree:
 class LiveProgress:
     """Draws the tree again at most eight times a second, in a thread of its own; at the end the summary."""
 
-    def __init__(self, stream: TextIO, log_path: LogPath, clock: Clock, *, color: bool) -> None:
-        """Draw on `stream`, a terminal; `log_path` says where logs lie."""
+    def __init__(
+        self, stream: TextIO, log_path: LogPath, clock: Clock, *, color: bool, hides: Hides | None = None
+    ) -> None:
+        """Draw on `stream`, a terminal; `log_path` says where logs lie, `hides` the secrets in them."""
+        self._hides = hides
         self._outlet = Outlet(stream)
         self._log_path = log_path
         self._clock = clock
-        self._tree = Tree(log_path, unicode="utf" in self._outlet.encoding.lower())
+        self._tree = Tree(log_path, unicode="utf" in self._outlet.encoding.lower(), hides=hides)
         self._tracked: dict[str, Tracked] = {}
         self._waiting = ""
         self._lock = threading.Lock()
@@ -203,7 +207,7 @@ class LiveProgress:
         with self._lock:
             self._waiting = ""
         self._live.stop()
-        write_summary(self._outlet, self._tracked.values(), self._log_path, self._clock)
+        write_summary(self._outlet, self._tracked.values(), self._log_path, self._clock, self._hides)
 
     def draw(self) -> list[Text]:
         """The lines of a frame as they are now, each cut to the width of the terminal."""

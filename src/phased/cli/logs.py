@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from phased.contract.execution import PlanStep
+    from phased.logs.viewing import Source
     from phased.ports import StoredExecution
     from phased.store.readonly import ReadonlyStore
     from phased.store.state_directory import StateDirectory
@@ -58,16 +59,23 @@ async def _show(common: Common, which: str, step: str | None, follow: bool, tail
 
     from phased import daemon  # noqa: PLC0415 - see logs
     from phased.cli.history import newest  # noqa: PLC0415 - see logs
+    from phased.logs.viewing import Source  # noqa: PLC0415 - see logs
 
     store, state = daemon.open_state(common.settings)
     one = await newest(store, which)
+    masker = await daemon.open_masker(common.settings, [one.record.environment_id])
     steps = _chosen(one, step)
     ended = _end_of(store, state, one) if follow else None
+    paths = [state.log_path(one.record.id, each.id or "") for each in steps]
+    sources = [
+        Source(each.label or "", path, masker.reading() if masker else None)
+        for each, path in zip(steps, paths, strict=True)
+    ]
     if follow and one.status.completed_at is None and state.holder() is None:
         from phased.cli.executions import ABANDONED  # noqa: PLC0415 - see logs
 
         common.note(ABANDONED)
-    async with aclosing(_blocks(common, one, steps, state, ended, tail)) as blocks:
+    async with aclosing(_blocks(common, sources, ended, tail)) as blocks:
         async for block in blocks:
             _write(block)
             if follow:
@@ -108,22 +116,19 @@ def _end_of(
 
 def _blocks(
     common: Common,
-    one: StoredExecution,
-    steps: list[PlanStep],
-    state: StateDirectory,
+    sources: list[Source],
     ended: Callable[[], Awaitable[None]] | None,
     tail: int | None,
 ) -> AsyncGenerator[bytes, None]:
     from phased.logs.reading import read  # noqa: PLC0415 - see logs
-    from phased.logs.viewing import Source, follow, view  # noqa: PLC0415 - see logs
+    from phased.logs.viewing import follow, view  # noqa: PLC0415 - see logs
 
-    paths = [state.log_path(one.record.id, step.id or "") for step in steps]
-    if len(steps) > 1:
-        sources = [Source(step.label or "", path) for step, path in zip(steps, paths, strict=True)]
+    if len(sources) > 1:
         return view(sources, ended, tail=tail, notice=common.note)
+    path, transform = sources[0].path, sources[0].transform
     if ended is not None:
-        return follow(paths[0], ended, tail=tail, notice=common.note)
-    return read(paths[0], tail=tail) if paths[0].exists() else _nothing()
+        return follow(path, ended, tail=tail, transform=transform, notice=common.note)
+    return read(path, tail=tail, transform=transform) if path.exists() else _nothing()
 
 
 async def _nothing() -> AsyncGenerator[bytes, None]:

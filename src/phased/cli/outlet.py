@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 _TAIL_BYTES = 64 * 1024
 _LINE_BYTES = 4 * 1024
@@ -106,15 +106,27 @@ def clean(text: str) -> str:
     return _CONTROL.sub("\ufffd", _ESCAPES.sub("", text))
 
 
-def last_lines(path: Path, count: int) -> list[str]:
+class Hides(Protocol):
+    """Hides secrets in what is shown, byte for byte; `margin` bytes around a part say what it is part of."""
+
+    margin: int
+
+    def bytes(self, text: bytes) -> bytes:
+        """As many bytes, without any secret."""
+
+    def text(self, text: str) -> str:
+        """The same for text."""
+
+
+def last_lines(path: Path, count: int, hides: Hides | None = None) -> list[str]:
     """The last lines of a log, clean, at most 64 KiB of them; [] where there is no log."""
-    lines = _end(path, _TAIL_BYTES).rstrip("\n").split("\n")[-count:]
+    lines = _end(path, _TAIL_BYTES, hides).rstrip("\n").split("\n")[-count:]
     return [_overwritten(line) for line in lines] if any(lines) else []
 
 
-def last_line(path: Path) -> str:
+def last_line(path: Path, hides: Hides | None = None) -> str:
     """The last line of a log that shows something, clean; "" where there is none."""
-    for line in reversed(_end(path, _LINE_BYTES).split("\n")):
+    for line in reversed(_end(path, _LINE_BYTES, hides).split("\n")):
         if shown := _overwritten(line).strip():
             return shown
     return ""
@@ -126,11 +138,14 @@ def _overwritten(line: str) -> str:
     return clean(parts[-1]) if parts else ""
 
 
-def _end(path: Path, size: int) -> str:
+def _end(path: Path, size: int, hides: Hides | None) -> str:
+    margin = hides.margin if hides else 0
     try:
         with path.open("rb") as log:
             end = log.seek(0, os.SEEK_END)
-            log.seek(max(0, end - size))
-            return log.read(size).decode("utf-8", "replace")
+            log.seek(max(0, end - size - margin))
+            found = log.read(size + margin)
     except OSError:
         return ""
+    shown = hides.bytes(found)[-size:] if hides else found
+    return shown.decode("utf-8", "replace")

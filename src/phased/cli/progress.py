@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from phased.cli.outlet import Outlet, clean, last_lines
+from phased.cli.outlet import Hides, Outlet, clean, last_lines
 from phased.cli.words import ENDED, counted, outcome, took, word
 from phased.contract.execution import TaskExecutionPhase as Phase
 
@@ -104,10 +104,13 @@ class PlainProgress:
     A step's short PENDING is left out: RUNNING or its end follows at once.
     """
 
-    def __init__(self, stream: TextIO | None, log_path: LogPath, clock: Clock) -> None:
-        """Write to `stream`; `log_path` says where logs lie."""
+    def __init__(
+        self, stream: TextIO | None, log_path: LogPath, clock: Clock, hides: Hides | None = None
+    ) -> None:
+        """Write to `stream`; `log_path` says where logs lie, `hides` the secrets in them."""
         self._outlet = Outlet(stream)
         self._log_path = log_path
+        self._hides = hides
         self._clock = clock
         self._tracked: dict[str, Tracked] = {}
 
@@ -139,7 +142,7 @@ class PlainProgress:
 
     def end(self) -> None:
         """Write how each execution ended, and the end of the log of each step that failed."""
-        write_summary(self._outlet, self._tracked.values(), self._log_path, self._clock)
+        write_summary(self._outlet, self._tracked.values(), self._log_path, self._clock, self._hides)
 
 
 class JsonProgress:
@@ -150,9 +153,15 @@ class JsonProgress:
     """
 
     def __init__(
-        self, stream: TextIO | None, notes: TextIO | None = None, *, spell: Spelling | None = None
+        self,
+        stream: TextIO | None,
+        notes: TextIO | None = None,
+        *,
+        spell: Spelling | None = None,
+        hides: Hides | None = None,
     ) -> None:
         """Write to `stream`, notes to `notes` (None: nowhere); `spell` is another way to write a value."""
+        self._hides = hides
         self._outlet = Outlet(stream)
         self._notes = Outlet(notes) if notes else None
         self._spell = spell or str
@@ -201,43 +210,53 @@ class JsonProgress:
 
     def _flush(self) -> None:
         from phased.contract.base import to_json  # noqa: PLC0415 - only who reads JSON pays for it
-        from phased.engine.view import task_execution  # noqa: PLC0415 - the same
+        from phased.engine.view import masked, task_execution  # noqa: PLC0415 - the same
 
         with self._arrived:
             due = [self._tracked[execution_id] for execution_id in self._due]
             states = [(tracked.record, _whole(tracked)) for tracked in due]
             self._due.clear()
-        for record, status in states:
+        for record, whole in states:
+            status = masked(whole, self._hides.text) if self._hides else whole
             self._outlet.write(self._spell(to_json(task_execution(record, status))) + "\n")
         self._outlet.flush()
 
 
-def choose(output: str, *, quiet: bool, color: bool, log_path: LogPath, clock: Clock) -> Progress:
+def choose(
+    output: str, *, quiet: bool, color: bool, log_path: LogPath, clock: Clock, hides: Hides | None = None
+) -> Progress:
     """The way to show progress for `-o OUTPUT` (`text`, `json` or `yaml`).
 
     JSON and YAML go to standard output, what is for people to standard error. `quiet` leaves out what
-    is for people; `color` False forbids colour.
+    is for people; `color` False forbids colour; `hides` hides secrets.
     """
     if output == "json":
-        return JsonProgress(sys.stdout, None if quiet else sys.stderr)
+        return JsonProgress(sys.stdout, None if quiet else sys.stderr, hides=hides)
     if output == "yaml":
-        return JsonProgress(sys.stdout, None if quiet else sys.stderr, spell=_yaml)
+        return JsonProgress(sys.stdout, None if quiet else sys.stderr, spell=_yaml, hides=hides)
     if quiet:
         return QuietProgress()
     if sys.stderr is not None and sys.stderr.isatty():
         from phased.cli.live import LiveProgress  # noqa: PLC0415 - rich is slow to import
 
-        return LiveProgress(sys.stderr, log_path, clock, color=color)
-    return PlainProgress(sys.stderr, log_path, clock)
+        return LiveProgress(sys.stderr, log_path, clock, color=color, hides=hides)
+    return PlainProgress(sys.stderr, log_path, clock, hides)
 
 
-def write_summary(outlet: Outlet, executions: Iterable[Tracked], log_path: LogPath, clock: Clock) -> None:
+def write_summary(
+    outlet: Outlet,
+    executions: Iterable[Tracked],
+    log_path: LogPath,
+    clock: Clock,
+    hides: Hides | None = None,
+) -> None:
     """The last lines of each step that failed, then one line an execution."""
     executions = list(executions)
     for tracked in executions:
         for step in tracked.steps.values():
             if step.phase is Phase.FAILED:
-                _write_failure(outlet, tracked, step, log_path)
+                lines = last_lines(log_path(tracked.record.id, step.id), _TAIL_LINES, hides)
+                _write_failure(outlet, tracked, step, lines)
     for tracked in executions:
         outlet.write(f"{ending(tracked, clock)}\n")
     outlet.flush()
@@ -255,9 +274,8 @@ def ending(tracked: Tracked, clock: Clock) -> str:
     return f"{text} ({steps}){why} [{tracked.record.id}]"
 
 
-def _write_failure(outlet: Outlet, tracked: Tracked, step: StepStatus, log_path: LogPath) -> None:
+def _write_failure(outlet: Outlet, tracked: Tracked, step: StepStatus, lines: Sequence[str]) -> None:
     label = tracked.labels.get(step.id, step.id)
-    lines = last_lines(log_path(tracked.record.id, step.id), _TAIL_LINES)
     outlet.write(
         f"---- {label} {outcome(step)}{'; the end of its output:' if lines else '; it wrote nothing'}\n"
     )

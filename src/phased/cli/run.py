@@ -17,6 +17,7 @@ from phased.cli.triggers import TRIGGER
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
+    from phased.cli.outlet import Hides
     from phased.cli.progress import LogPath, Progress
     from phased.contract.execution import TaskExecutionPhase
     from phased.core.specs import Catalog
@@ -117,6 +118,7 @@ class _Run:
         self._signals = 0
         self._interrupted = False
         self._progress: Progress
+        self._hides: Hides | None = None
 
     async def dry(self) -> int:
         """Over the runner that starts nothing and the store that forgets."""
@@ -131,6 +133,9 @@ class _Run:
 
         async with daemon.run_or_join(self._settings, self._order) as foreground:
             self._say_what_was_found(foreground)
+            if foreground.holder is not None:  # a daemon's steps get secrets; those of a run have none
+                environments = [self._order.catalog.environment]
+                self._hides = await daemon.open_masker(self._settings, environments)
             return await self._follow(foreground.work, foreground.log_path, foreground.guests)
 
     def _say_what_was_found(self, foreground: Foreground) -> None:
@@ -155,6 +160,7 @@ class _Run:
             quiet=common.quiet,
             color=common.color,
             log_path=log_path,
+            hides=self._hides,
             clock=daemon.system_clock(),
         )
         self._phases = {stored.record.id: stored.status.phase for stored in work.executions}

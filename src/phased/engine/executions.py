@@ -13,7 +13,6 @@ from typing import Final
 
 from anyio.abc import TaskGroup
 
-from phased.contract.execution import TaskExecutionPhase
 from phased.core.environment import SORT_KEYS, ExecutionQuery
 from phased.engine.definitions.automations import Automations
 from phased.engine.engine import Engine, Origin
@@ -23,7 +22,6 @@ from phased.errors import InvalidArgument, NotFound, StoreError
 from phased.observability import logger
 from phased.ports import DefinitionStore, Store, StoredExecution
 
-_UNFINISHED: Final = (TaskExecutionPhase.PENDING, TaskExecutionPhase.RUNNING)
 _ALL: Final = 1_000_000
 """More than can live at a time."""
 
@@ -82,11 +80,9 @@ class Executions:
 
     async def alive(self, environment_ids: Iterable[str]) -> list[StoredExecution]:
         """Those in these environments that have not ended, as they are saved, oldest first."""
-        environments = tuple(environment_ids)
-        if not environments or not self._engine.lives:
-            return []
-        query = ExecutionQuery(environments, phases=_UNFINISHED, descending=False)
-        return await self._history.select(query, _ALL)
+        environments = frozenset(environment_ids)
+        found = await self._store.list(unfinished=True, limit=_ALL) if self._engine.lives else []
+        return [one for one in reversed(found) if one.record.environment_id in environments]
 
     async def page(
         self, query: ExecutionQuery, request: PageRequest, *, counted: bool = False

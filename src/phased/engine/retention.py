@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 
-from phased.core.service_phases import RESTING
 from phased.engine.engine import Engine
+from phased.engine.services.performer import stems
 from phased.errors import PhasedError
 from phased.observability import logger
 from phased.ports import Clock, HistoryStore, LogShelf, PastExecution
 
 AT_ONCE: Final = 20
 """Executions that are forgotten between two pauses."""
+_LOOKED_AT: Final = 2000
+"""Executions among which those are looked for whose logs make room."""
 _PAUSE: Final = 0.2
 _BETWEEN: Final = 30.0
 """Seconds between two looks; a silent daemon does nothing else."""
@@ -88,7 +91,7 @@ class Retention:
                 self._log.warning("history_not_trimmed", reason=str(error))
 
     async def tidy(self) -> int:
-        """Forget what there is too much of, as far as may be done now; how many executions. Raises StoreError."""
+        """Forget what there is too much of, as far as it may be now; how many executions. Raises StoreError."""
         count = 0
         if self._is_quiet():
             count += await self._forget_surplus()
@@ -103,10 +106,12 @@ class Retention:
         return count
 
     def _is_quiet(self) -> bool:
+        """Whether nothing runs, or something has for too long."""
         now = self._clock.boot()
         if not self._engine.lives:
             self._quiet_at = now
-        return now - self._quiet_at in (0.0,) or now - self._quiet_at > _PATIENCE
+            return True
+        return now - self._quiet_at > _PATIENCE
 
     # ---- by number and age -----------------------------------------------------------------------
 
@@ -121,8 +126,7 @@ class Retention:
                 break
             await anyio.sleep(_PAUSE)
         if before is not None:
-            for service_id, session in self._sessions():
-                await self._shelf.remove_sessions(service_id, session, before)
+            await self._remove_sessions(before)
         return count
 
     def _before(self) -> int | None:
@@ -141,15 +145,18 @@ class Retention:
                 self._seen.executions.discard(name)
         return len(ids)
 
-    def _sessions(self) -> list[tuple[str, str]]:
-        """Every service, with the session whose logs are still wanted."""
-        return [(live.id, live.progress.session or "") for live in self._engine.services.all()]
+    async def _remove_sessions(self, before: int | None) -> None:
+        """Logs of what each service wrote in earlier sessions: all, or the older ones."""
+        for live in self._engine.services.all():
+            sessions = (live.progress.session, live.progress.emptying)
+            kept = frozenset(name for session in sessions if session for name in stems(session))
+            await self._shelf.remove_sessions(live.id, kept, before)
 
     # ---- what belongs to nothing -----------------------------------------------------------------
 
     async def _remove_strays(self) -> None:
         """Folders of deleted services, and of executions whose removal was cut short."""
-        services = {service_id for service_id, _ in self._sessions()}
+        services = {live.id for live in self._engine.services.all()}
         unknown = [
             name
             for name in await self._shelf.names()
@@ -167,27 +174,29 @@ class Retention:
     # ---- by size ---------------------------------------------------------------------------------
 
     async def _make_room(self, limit: int) -> int:
-        """Executions that have ended go first, oldest first; then former sessions; then what is written now."""
+        """Ended executions go first, oldest first; then former sessions; then what is written now."""
         count = 0
         while await self._size() > limit:
-            some = await self._history.surplus(keep=0, before=None, limit=AT_ONCE)
+            some = await self._history.surplus(keep=0, before=None, limit=_LOOKED_AT)
             removed = await self._remove(await self._enough(some, limit))
             count += removed
             if not removed:
                 await self._shorten(limit)
                 break
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         return count
 
     async def _enough(self, some: Sequence[PastExecution], limit: int) -> list[PastExecution]:
-        """As many of them, from the first on, as it takes."""
+        """As many of them that have logs, from the first on, as it takes; a few at a time."""
         over = await self._size() - limit
         chosen: list[PastExecution] = []
         for one in some:
-            if over <= 0:
+            size = self._seen.sizes.get(one.id, 0)
+            if over <= 0 or len(chosen) == AT_ONCE:
                 break
-            chosen.append(one)
-            over -= self._seen.sizes.get(one.id, 0)
+            if size:
+                chosen.append(one)
+                over -= size
         return chosen
 
     async def _size(self) -> int:
@@ -204,14 +213,10 @@ class Retention:
         return sum(seen.sizes.values())
 
     async def _shorten(self, limit: int) -> None:
-        for service_id, session in self._sessions():
-            await self._shelf.remove_sessions(service_id, session, None)
+        await self._remove_sessions(None)
         while (over := await self._size() - limit) > 0:
             largest = max(self._seen.sizes, key=lambda name: self._seen.sizes[name])
             if not await self._shelf.shorten(largest, over):
                 self._log.warning("logs_exceed_limit", bytes=over + limit, limit=limit)
                 return
             self._seen.hot.add(largest)
-
-
-__all__ = ["AT_ONCE", "RESTING", "Keep", "Retention"]

@@ -41,7 +41,7 @@ def masked(status: StatusChange, hide: Callable[[str], str]) -> StatusChange:
     if not any(step.output for step in status.steps):
         return status
     steps = tuple(
-        replace(step, output={key: hide(value) for key, value in step.output.items()}) if step.output else step
+        replace(step, output={key: hide(value) for key, value in step.output.items()})
         for step in status.steps
     )
     return replace(status, steps=steps)

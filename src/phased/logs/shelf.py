@@ -39,7 +39,7 @@ class Shelf:
         )
 
     async def touched(self, name: str) -> int:
-        """When something was last added to a folder or taken out of it, in microseconds; 0 where it is not there."""
+        """When something was last put into a folder or taken out of it; 0 where it is not there."""
         try:
             return (self._root / name).stat().st_mtime_ns // 1000
         except OSError:
@@ -47,14 +47,19 @@ class Shelf:
 
     async def remove(self, names: Sequence[str]) -> None:
         """Delete folders with all that is in them; what cannot be deleted stays."""
-        await _in_thread(lambda: [shutil.rmtree(self._root / name, ignore_errors=True) for name in names])
 
-    async def remove_sessions(self, name: str, current: str, before: int | None) -> None:
-        """Delete what the sessions of a service wrote, but for the current one: all, or what is older."""
+        def remove() -> None:
+            for name in names:
+                shutil.rmtree(self._root / name, ignore_errors=True)
+
+        await _in_thread(remove)
+
+    async def remove_sessions(self, name: str, kept: frozenset[str], before: int | None) -> None:
+        """Delete the files of a folder, or the older ones; not those whose name before its dot is kept."""
 
         def remove() -> None:
             for path, changed, _ in _files(self._root / name):
-                if not (current and path.name.startswith(current)) and (before is None or changed < before):
+                if path.name.partition(".")[0] not in kept and (before is None or changed < before):
                     path.unlink(missing_ok=True)
 
         await _in_thread(remove)
@@ -80,9 +85,7 @@ def _files(folder: Path) -> list[tuple[Path, int, int]]:
             for entry in entries:
                 if entry.is_file(follow_symlinks=False):
                     facts = entry.stat(follow_symlinks=False)
-                    found.append(
-                        (Path(entry.path), facts.st_mtime_ns // 1000, facts.st_blocks * _SECTOR)
-                    )
+                    found.append((Path(entry.path), facts.st_mtime_ns // 1000, facts.st_blocks * _SECTOR))
     except OSError:
         pass  # somebody deleted it meanwhile
     return found

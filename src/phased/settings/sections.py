@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from phased.settings.places import default_socket, default_state_directory
-from phased.settings.values import Setting, setting
+from phased.settings.values import Setting, setting, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,13 @@ class RunSettings:
     user: str = setting(
         "",
         "The user, by name or uid, as whom a daemon of root runs steps. Empty: the owner of the workspace.",
+    )
+    log_budget: int = setting(
+        1024**3,
+        "Bytes that are kept of a step's log, as 100MiB: while it writes more, the oldest are dropped, and "
+        "whoever reads it is told. 0: all.",
+        least=0,
+        parse=size,
     )
     kill_timeout: float = setting(
         10.0, "How long SIGKILL has to end what is left, before that is given up and said.", least=0
@@ -152,9 +159,22 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
-    """What is shown of the past."""
+    """What is kept and shown of the past. What runs is never touched."""
 
     limit: int = setting(100, "Executions that `phased executions` shows without --limit.", least=1)
+    keep_count: int = setting(
+        10_000, "Executions that are kept; older ones are forgotten, with their logs. 0: all.", least=0
+    )
+    keep_age: float = setting(
+        0.0, "How long executions that have ended are kept, as 30d. 0: for ever.", least=0
+    )
+    keep_size: int = setting(
+        10 * 1024**3,
+        "Bytes on disk that all logs may take, as 10GiB. Beyond it the oldest executions are forgotten, then "
+        "the beginnings of the longest logs are dropped, also while they are written. 0: no limit.",
+        least=0,
+        parse=size,
+    )
 
 
 @dataclass(frozen=True, slots=True)

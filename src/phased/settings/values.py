@@ -14,6 +14,11 @@ from typing import Any, TypeVar
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d))")
 
+_BYTES = {"": 1, "b": 1}
+_BYTES |= {f"{letter}ib": 1024**n for n, letter in enumerate("kmgt", start=1)}
+_BYTES |= {f"{letter}b": 1000**n for n, letter in enumerate("kmgt", start=1)}
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?(|b|[kmgt]i?b)", re.ASCII | re.IGNORECASE)
+
 T = TypeVar("T")
 Value = Any
 """What a setting may be: bool, int, float (seconds), str, a tuple of str, or what its `parse` makes."""
@@ -125,6 +130,16 @@ def duration(raw: object) -> float:
         if parts and "".join(number + unit for number, unit in parts) == text:
             return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
     raise ValueError(f"it is a duration as 30s, 10m or 1h30m, not {raw!r}")
+
+
+def size(raw: object) -> int:
+    """Bytes: from a number of bytes, or text as `100MiB`, `2GB`. Raises ValueError."""
+    if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0:
+        return raw
+    found = _SIZE.fullmatch(raw.strip()) if isinstance(raw, str) else None
+    if found is None:
+        raise ValueError(f"it is a size as 500000, 100MiB or 2GB, not {raw!r}")
+    return round(float(found[1]) * _BYTES[(found[2] or "").lower()])
 
 
 def _text(raw: object) -> str:

@@ -123,6 +123,12 @@ def is_unfinished(connection: sqlite3.Connection, execution_id: str) -> bool:
     return connection.execute(sql, (execution_id,)).fetchone() is not None
 
 
+def sealed_values(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:
+    """Every value that a secret has or had, encrypted, with the secret's id."""
+    sql = "SELECT id, sealed FROM secrets UNION ALL SELECT secret_id, sealed FROM former_values"
+    return [(str(row[0]), bytes(row[1])) for row in connection.execute(sql)]
+
+
 def is_prefix(text: str) -> bool:
     """Whether an id may begin so."""
     return _PREFIX.issuperset(text)

@@ -56,6 +56,10 @@ class ReadonlyStore:
         """The executions whose id begins with `prefix`, at most ten, newest first."""
         return self._ask(lambda connection: queries.find(connection, prefix), [])
 
+    async def sealed_values(self) -> list[tuple[str, bytes]]:
+        """Every value that a secret has or had, encrypted, with the secret's id."""
+        return self._ask(queries.sealed_values, [])
+
     async def list(
         self, *, reference: str | None = None, unfinished: bool = False, limit: int = 100, offset: int = 0
     ) -> list[StoredExecution]:

@@ -71,7 +71,7 @@ def narrow(call: Call, query: ExecutionQuery) -> ExecutionQuery | None:
 
 
 def shown(call: Call, stored: StoredExecution) -> TaskExecution:
-    """As the API shows it: without secrets, and with the address of its logs once there is something to read."""
+    """As the API shows it: without secrets, and with the address of its logs once they can be read."""
     record = stored.record
     made = task_execution(record, masked(stored.status, call.house.hide(record.environment_id)))
     status = made.status
