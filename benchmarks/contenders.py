@@ -25,7 +25,9 @@ _STEP = f"{COMMAND} > {{name}}.log 2>&1"
 class Contender(Protocol):
     """One way to get the work done."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in the table."""
 
     def measure(self, workload: Workload, folder: Path) -> Cost:
         """Do it in a fresh, empty folder. Raises Failed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -99,7 +99,7 @@ class Rounds:
         return [row((title, "", name), costs[name], floors, limits.get(name)) for name in names]
 
     def _alternate(
-        self, title: str, place: Place, contenders: dict[str, Measure], times: int = 1
+        self, title: str, place: Place, contenders: Mapping[str, Measure], times: int = 1
     ) -> dict[str, list[Cost]]:
         costs: dict[str, list[Cost]] = {name: [] for name in contenders}
         for number in range(self.rounds * times):

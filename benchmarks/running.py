@@ -45,7 +45,7 @@ def run(
     os.chdir(folder)  # posix_spawn cannot
     try:
         started = time.perf_counter()
-        pid = os.posix_spawn(argv[0], argv, variables, file_actions=actions)
+        pid = os.posix_spawn(argv[0], list(argv), variables, file_actions=actions)
         _, status, usage = os.wait4(pid, 0)
         seconds = time.perf_counter() - started
     finally:

@@ -6,6 +6,7 @@ since the command line comes here for small things too.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID, uuid4, uuid5
 
 from phased.engine.clock import SystemClock
-from phased.errors import FileUnreadable, StateDirectoryHeld, Unavailable
-from phased.observability import Level, configure
+from phased.errors import FileUnreadable, StateDirectoryHeld, StoreError, Unavailable
+from phased.observability import Level, configure, logger
 
 if TYPE_CHECKING:
     from anyio import Event
@@ -137,15 +138,35 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
         synchronous = "full" if settings.store.synchronous == "full" else "normal"
         store = SqliteStore.open(state.database, synchronous=synchronous)  # type: ignore[arg-type] # one of its two
         try:
-            async with ProcessRunner(
-                state.path, base_environment(), settings.run.shell or None, clock
-            ) as runner:
+            made = ProcessRunner(state.path, base_environment(), settings.run.shell or None, clock)
+            made.keep_of_logs(settings.run.log_budget)
+            async with made as runner:
                 recovered = await recover(store, runner, clock, limits.stop_timeout, limits.kill_timeout)
                 async with Engine(store, runner, clock, workspace, state.log_path, limits) as engine:
                     await engine.services.restore()
+                    gc.freeze()  # what is here now stays: a full collection need not walk through it
                     yield Opened(engine, recovered, state, settings, hold, store)
+                    await _forget_surplus(engine, store, state, settings)
         finally:
             await store.close()
+
+
+async def _forget_surplus(
+    engine: Engine, store: SqliteStore, state: StateDirectory, settings: Settings
+) -> None:
+    """Keep the history within its limits; what that costs is paid only where there is too much."""
+    section, clock = settings.history, SystemClock()
+    before = clock.wall() - round(section.keep_age * 1_000_000) if section.keep_age else None
+    try:
+        surplus = await store.history.surplus(keep=section.keep_count or None, before=before, limit=1)
+        if surplus and not engine.lives:
+            from phased.engine.retention import Keep, Retention  # noqa: PLC0415 - rarely needed
+            from phased.logs.shelf import Shelf  # noqa: PLC0415 - the same
+
+            keep = Keep(section.keep_count or None, section.keep_age or None)
+            await Retention(engine, store.history, Shelf(state.runs), clock, keep).tidy()
+    except StoreError as error:
+        logger("phased.retention").warning("history_not_trimmed", reason=str(error))
 
 
 def limits_of(settings: Settings) -> Limits:

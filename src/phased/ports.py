@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # a foreground run needs none of what these bring
 __all__ = [
     "AccessStore",
     "Clock",
+    "ContainerRequest",
     "DefinitionStore",
     "ExecutionRecord",
     "FiringStore",
@@ -292,6 +293,19 @@ class LogShelf(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerRequest:
+    """The container that a run is to be, or is to run in."""
+
+    image: str
+    environment: tuple[str, ...] = ()
+    """As in `runsOn.docker`: `KEY=VALUE`, or `KEY` to pass one of the base environment through."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """The configuration of the environment's class: network, pullPolicy."""
+    inside: str = ""
+    """The id of a run whose container this command runs in; "": it gets one of its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunRequest:
     """One attempt of one step, ready to be started."""
 
@@ -304,6 +318,8 @@ class RunRequest:
     """Where its output goes; the folder exists. Appended to."""
     lasting: bool = False
     """It is a service's command: expected to go on until it is ended."""
+    container: ContainerRequest | None = None
+    """Where it runs; None: on this machine."""
 
 
 @dataclass(frozen=True, slots=True)

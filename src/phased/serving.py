@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import anyio
 
@@ -31,12 +31,13 @@ from phased.api.answering import Answering
 from phased.api.application import Application
 from phased.api.farewell import Farewell, Say
 from phased.api.house import Facts, House
-from phased.api.listeners import bind_tcp, bind_unix
+from phased.api.listeners import adopt, bind_tcp, bind_unix, is_at
 from phased.api.plain import plain_application
 from phased.api.routes import KNOWN_ROLES, ROUTES
 from phased.api.server import Server
 from phased.core.classes import read_classes
 from phased.core.phases import State
+from phased.core.service_phases import RESTING
 from phased.daemon import installation_id, limits_of, origin, state_directory, taking_guests
 from phased.engine.clock import SystemClock
 from phased.engine.domain import Domain, Stores, open_domain
@@ -53,7 +54,7 @@ from phased.runners.surroundings import steps_environment
 from phased.runners.users import open_runner
 from phased.settings import base_environment, credentials_directory, service_notices
 from phased.store.sqlite import SqliteStore
-from phased.systemd import ServiceManager
+from phased.systemd import ServiceManager, inherited_sockets, stop_reason
 
 if TYPE_CHECKING:
     from phased.contract.definitions import Definitions
@@ -61,6 +62,9 @@ if TYPE_CHECKING:
     from phased.ports import Runner, Store
     from phased.settings import Settings
     from phased.store.state_directory import Hold, StateDirectory
+
+_SHOWN: Final = 5
+"""Names on the line that says what runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +89,12 @@ async def serve(settings: Settings, workspace: Path, say: Say) -> None:
     notices, watchdog = service_notices()
     manager = ServiceManager(notices)
     async with AsyncExitStack() as stack:
+        inherited = inherited_sockets()  # before anything is started that could inherit them, too
+        for one in inherited:
+            stack.callback(one.close)
         stops = stack.enter_context(anyio.open_signal_receiver(*_heeded()))
         opened = await stack.enter_async_context(open_house(settings, workspace))
-        server = await stack.enter_async_context(_listening(settings, opened, say))
+        server = await stack.enter_async_context(_listening(settings, opened, inherited, say))
         await stack.enter_async_context(
             taking_guests(
                 settings,
@@ -99,7 +106,7 @@ async def serve(settings: Settings, workspace: Path, say: Say) -> None:
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         if watchdog is not None:
-            tasks.start_soon(_keep_alive, manager, watchdog)
+            tasks.start_soon(_keep_alive, manager, watchdog, lambda: _doing(opened.house))
         tasks.start_soon(opened.retention.run)
         manager.ready(f"serving {workspace}")
         say("READY")
@@ -280,13 +287,17 @@ def _synchronous(settings: Settings) -> Literal["normal", "full"]:
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, opened: Opened, say: Say) -> AsyncIterator[Server]:
+async def _listening(
+    settings: Settings, opened: Opened, inherited: Sequence[socket.socket], say: Say
+) -> AsyncIterator[Server]:
     """Requests are answered within."""
     house = opened.house
     path = settings.socket_path
     async with AsyncExitStack() as stack:
-        bound = [bind_unix(path)]
-        stack.callback(_remove, path)
+        bound = [adopt(one, settings) for one in inherited]
+        if not any(is_at(one, path) for one in bound):  # else it is the service manager's, and stays
+            bound.append(bind_unix(path))
+            stack.callback(_remove, path)
         StepUsers(Path(opened.environment.workspace), user_of_steps(settings.run.user), house.access).own(
             path
         )
@@ -301,7 +312,9 @@ async def _listening(settings: Settings, opened: Opened, say: Say) -> AsyncItera
         house.metrics.read_from(lambda: _readings(house, server))
         await stack.enter_async_context(server)
         opened.hold.name_socket(str(path))
-        for one in bound[1:]:
+        for one in bound:
+            if one.listener.local:
+                continue
             say(f"listening on {one.listener.origin}")
         yield server
 
@@ -345,13 +358,21 @@ class _Ending:
     by: str
 
 
+_FATES: Final = {"stop": "is stopped", "keep": "goes on"}
+
+
 async def _end(settings: Settings, opened: Opened, server: Server, ending: _Ending) -> None:
     """Refuse new work, stop or leave what runs, let answers end."""
     daemon, house = settings.daemon, opened.house
-    ending.manager.stopping(f"ending ({ending.by})")
-    logger("phased.daemon").info("ending", by=ending.by, on_stop=daemon.on_stop)
+    reason = await stop_reason()
+    on_stop = "keep" if reason == "restart" else daemon.on_stop  # rule 23
+    plan = f"ending ({reason or ending.by}): running work {_FATES[on_stop]}"
+    ending.manager.stopping(plan)
+    if reason:
+        ending.say(plan)
+    logger("phased.daemon").info("ending", by=ending.by, reason=reason, on_stop=on_stop)
     house.drain()
-    if daemon.on_stop == "stop":
+    if on_stop == "stop":
         farewell = Farewell(house.engine, opened.clock, daemon.stop_timeout, ending.say)
         ending.manager.patience(daemon.stop_timeout + daemon.drain_timeout + 10)
         async with anyio.create_task_group() as tasks:
@@ -369,11 +390,26 @@ async def _kill_on_more(ending: _Ending, farewell: Farewell) -> None:
         farewell.kill_all()
 
 
-async def _keep_alive(manager: ServiceManager, patience: float) -> None:
-    """Signs of life for the watchdog, three in its time; never more than one a second."""
+async def _keep_alive(manager: ServiceManager, patience: float, doing: Callable[[], str]) -> None:
+    """Signs of life for the watchdog, three in its time, never more than one a second; and what runs."""
+    told = ""
     while True:
-        manager.alive()
+        now = doing()
+        manager.alive("" if now == told else now)
+        told = now
         await anyio.sleep(max(patience / 3, 1.0))
+
+
+def _doing(house: House) -> str:
+    """What runs, on one line."""
+    executions = [live.record.reference for live in house.engine.lives]
+    services = [one.reference for one in house.engine.services.all() if one.progress.state not in RESTING]
+    parts = [
+        f"{noun} {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+        for noun, names in (("runs", executions), ("services:", services))
+        if names
+    ]
+    return "; ".join(parts) or "idle"
 
 
 def _heeded() -> list[signal.Signals]:

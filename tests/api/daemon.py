@@ -101,6 +101,11 @@ class Daemon:
         return client
 
     @property
+    def process(self) -> subprocess.Popen[str]:
+        """The daemon that was started last."""
+        return self._started[-1]
+
+    @property
     def pid(self) -> int:
         """Of the daemon that was started last."""
         return self._started[-1].pid

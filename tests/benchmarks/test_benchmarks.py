@@ -16,7 +16,8 @@ from benchmarks.workloads import workloads
 DEADLINE = 240
 
 
-def test_a_quick_run_prints_every_row_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_quick_run_prints_every_row(tmp_path: Path) -> None:
+    """`python -m benchmarks --quick --json FILE`: every shape, every limit."""
     answer = tmp_path / "rows.json"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--no-others", "--json", str(answer)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=False)
@@ -36,6 +37,7 @@ def test_a_quick_run_prints_every_row_and_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_a_ratio_is_the_median_over_rounds_and_is_held_against_its_limit() -> None:
+    """Ratios 3, 1 and 2 against a limit of 1.5: missed."""
     costs = [Cost(3.0, 0.1), Cost(2.0, 0.1), Cost(8.0, 0.1)]
     floors = [Cost(1.0, 0.1), Cost(2.0, 0.1), Cost(4.0, 0.1)]
 
@@ -46,6 +48,7 @@ def test_a_ratio_is_the_median_over_rounds_and_is_held_against_its_limit() -> No
 
 
 def test_without_a_floor_there_is_no_ratio_and_no_verdict() -> None:
+    """Where there is no C compiler."""
     found = row(("steps", "tmpfs", "us"), [Cost(3.0, 0.1)], [], 1.5)
 
     assert (found.ratio, found.met) == (None, None)
@@ -53,6 +56,7 @@ def test_without_a_floor_there_is_no_ratio_and_no_verdict() -> None:
 
 
 def test_layers_need_all_of_the_layer_before() -> None:
+    """In the automations file, by name."""
     layers = next(one for one in workloads(0.1) if "layers" in one.title)
     groups = list(layers.names())
 

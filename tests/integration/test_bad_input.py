@@ -1,4 +1,4 @@
-"""Bad input and faults as a user meets them: real processes, a clear error or the right phase with its cause."""
+"""Bad input and faults as a user meets them: a clear error, or the right phase with its cause."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ BAD_FILES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "several-at-once": (
         b"tasks:\n  a: {comand: x}\n  b: {command: [x], triggeredBy: prebuild}\n",
-        [":2:7: error: cannot use the key `comand`", ":3:16: error: ", ":3:34: error: ", "did you mean `command`?"],
+        [":2:7: error: cannot use the key `comand`", "did you mean `command`?", ":3:16: error: ", ":3:34: "],
     ),
 }  # fmt: skip
 
@@ -218,7 +218,7 @@ tasks:
   latin: {{command: "printf 'caf\\\\351 no newline'"}}
   long: {{command: "head -c {LONG} /dev/zero | tr '\\\\0' x; exit 3"}}
   closes: {{command: 'echo before; exec >&- 2>&-; echo after; exit 4'}}
-  named: {{command: 'echo one; echo two > /dev/stderr; echo three | tee /dev/stderr; echo four > /dev/stdout'}}
+  named: {{command: 'echo one; echo two > /dev/stderr; echo three | tee /dev/stderr; echo four'}}
   megabyte:
     command: |
       : '{"y" * 1_000_000}'
@@ -257,7 +257,11 @@ def test_a_stop_ends_what_defends_itself(phased: Program) -> None:
 tasks:
   ignores: {command: 'trap "" TERM; touch ignores; while :; do sleep 0.05; done'}
   forks: {command: 'touch forks; while :; do (trap "" TERM; sleep 30) & sleep 0.02; done'}
-  leaves: {command: '(env -i setsid -f sleep 1000 > /dev/null 2>&1 &); touch leaves; while :; do sleep 0.05; done'}
+  leaves:
+    command: |
+      (env -i setsid -f sleep 1000 > /dev/null 2>&1 &)
+      touch leaves
+      while :; do sleep 0.05; done
   all: {dependsOn: [ignores, forks, leaves]}
 """
     )

@@ -5,7 +5,7 @@ Knows the engine, executions and services. Must not know sockets or answers. Eve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +15,10 @@ from anyio.lowlevel import checkpoint
 from phased.core.service_phases import RESTING
 from phased.engine.engine import Engine
 from phased.engine.registry import LiveExecution
+from phased.engine.services.host import needs_of
 from phased.engine.services.live import LiveService
 from phased.errors import PhasedError
+from phased.observability import Logger, logger
 from phased.ports import Clock
 
 _EVERY: Final = 1.0
@@ -48,6 +50,7 @@ class Farewell:
             return True
         for line in await self._waiting_for():
             self.say(f"cannot wait any longer for {line}; it goes on without a daemon")
+            self._log.error("end_gave_up", waited_for=line)
         return False
 
     def kill_all(self) -> None:
@@ -60,16 +63,21 @@ class Farewell:
         while self.engine.lives or self._services():
             lives = self.engine.lives
             self.engine.stop(lives, _BY)
-            for service in self._services():
-                self.engine.services.stop(service, _BY)
             for live in lives:
                 await live.done.wait()
-            for service in self._services():
+            last = last_first(self._services())
+            for service in last:
+                self.engine.services.stop(service, _BY)
+            for service in last:
                 await self.engine.services.until_rest(service)
             await self._saved(lives)
         cause = await self.engine.end_leftovers()
         if cause:
             self.say(f"cannot end all processes that commands left behind: {cause}")
+
+    @property
+    def _log(self) -> Logger:
+        return logger("phased.daemon")
 
     async def _saved(self, lives: list[LiveExecution]) -> None:
         """Ended executions are let go of once that is saved; a full disk must not hold up the end."""
@@ -91,13 +99,19 @@ class Farewell:
             left = max(deadline - self.clock.boot(), 0.0)
             for line in await self._waiting_for():
                 self.say(f"waiting for {line}; {left:.0f} s left")
+                self._log.info("end_waits", waits_for=line, seconds_left=round(left))
 
     async def _waiting_for(self) -> list[str]:
-        """What still lives, each with its pids."""
+        """What still lives, step by step, each with its pids."""
         lines = []
         for live in self.engine.lives:
-            runs = [run.run_id for run in live.runs.values() if not run.ended]
-            lines.append(f"{live.record.reference} ({live.record.id}){await self._pids(runs)}")
+            whole = f"{live.record.reference} ({live.record.id})"
+            found = []
+            for step in live.machine.live_steps:
+                of = "" if step.label == live.record.reference else f"step {step.label} of "
+                pids = await self._pids([live.runs[step.id].run_id] if step.id in live.runs else [])
+                found.append(f"{of}{whole}{pids}")
+            lines += found or [whole]
         for service in self._services():
             runs = [service.progress.command_run] if service.progress.session else []
             lines.append(f"the service {service.reference}{await self._pids(runs)}")
@@ -107,3 +121,10 @@ class Farewell:
         pids = [str(process.pid) for run in runs for process in await self.engine.processes(run)]
         more = "..." if len(pids) > _PIDS_SHOWN else ""
         return f": pid {', '.join(pids[:_PIDS_SHOWN])}{more}" if pids else ""
+
+
+def last_first(services: Sequence[LiveService]) -> list[LiveService]:
+    """Those of these that nothing else of them needs: they end first, what they need after them."""
+    needed = {(live.record.environment_id, need) for live in services for need in needs_of(live)}
+    free = [live for live in services if (live.record.environment_id, live.reference) not in needed]
+    return free or list(services)

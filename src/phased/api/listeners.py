@@ -32,19 +32,36 @@ def bind_unix(path: Path) -> Bound:
 
 def bind_tcp(settings: Settings) -> Bound:
     """Raises SettingsError, FileUnreadable."""
-    listen = settings.listen
-    made = listen_tcp(listen.address)
-    host, port = made.getsockname()[:2]
+    made = listen_tcp(settings.listen.address)
     try:
-        if not ip_address(host).is_loopback and not listen.remote:
-            raise SettingsError(
-                f"cannot listen on {listen.address}: others could reach it; set listen.remote to allow "
-                "that, or take 127.0.0.1"
-            )
-        tls = _tls(settings)
+        return _of_tcp(made, settings)
     except SettingsError:
         made.close()
         raise
+
+
+def adopt(made: socket.socket, settings: Settings) -> Bound:
+    """A socket on which a service manager listened for this daemon. Raises SettingsError."""
+    made.setblocking(False)
+    if made.family == socket.AF_UNIX:
+        return Bound(made, Listener(_LOCAL_ORIGIN, local=True))
+    return _of_tcp(made, settings)
+
+
+def is_at(bound: Bound, path: Path) -> bool:
+    """Whether a socket is the unix socket of this path."""
+    return bound.socket.family == socket.AF_UNIX and bound.socket.getsockname() == os.fspath(path)
+
+
+def _of_tcp(made: socket.socket, settings: Settings) -> Bound:
+    listen = settings.listen
+    host, port = made.getsockname()[:2]
+    if not ip_address(host).is_loopback and not listen.remote:
+        raise SettingsError(
+            f"cannot listen on {listen.address or host}: others could reach it; set listen.remote to allow "
+            "that, or take 127.0.0.1"
+        )
+    tls = _tls(settings)
     shown = f"[{host}]" if ":" in host else host
     names = {f"{one}:{port}" for one in (shown, "localhost", "127.0.0.1", "[::1]")}
     names |= {one.lower() for one in listen.hosts}

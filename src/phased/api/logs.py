@@ -176,11 +176,11 @@ def _range(
 async def _cut(logs: Logs, path: Path, begin: int, end: int) -> AsyncGenerator[bytes, None]:
     """The bytes from `begin` to before `end`, masked as in the whole: masking keeps every byte's place."""
     if not logs.masker:
-        blocks = read(path, start=begin, stop=end)
+        blocks = read(path, start=begin, stop=end, exact=True)
     else:
         before = max(begin - logs.masker.margin, 0)
         masked = logs.masker.reading(skip=begin - before, length=end - begin)
-        blocks = read(path, start=before, stop=end + logs.masker.margin, transform=masked)
+        blocks = read(path, start=before, stop=end + logs.masker.margin, transform=masked, exact=True)
     async with aclosing(blocks):
         async for block in blocks:
             yield block

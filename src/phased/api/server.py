@@ -38,6 +38,8 @@ _KEEP_ALIVE: Final = 75
 _RESERVED: Final = 64
 """Descriptors that connections may not take: the engine needs them for its store, logs and supervisors."""
 _FEWEST: Final = 16
+_SHARE_OF_TCP: Final = 0.75
+"""Of the connections that there may be: strangers cannot shut the daemon's own user out."""
 _HEADERS_PATIENCE: Final = 30.0
 """Seconds that the headers of a connection's first request may take."""
 
@@ -128,7 +130,8 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > most_connections():
+        local = self.app_state["listener"].local
+        if len(self.connections) > most_connections() * (1 if local else _SHARE_OF_TCP):
             logger("phased.api").warning("connection_refused", reason="too many are open")
             transport.abort()
         self.app_state = {**self.app_state, "peer": peer_of(transport.get_extra_info("socket"))}

@@ -48,6 +48,11 @@ VERBS: Final[Mapping[str, tuple[str, str]]] = {
     "token": ("token:token", "Tokens: create, list, revoke."),
     "output": ("output:output", "Set outputs of a running step."),
     "store": ("store:store", "The state on disk: check, backup, restore, repair."),
+    "install-service": (
+        "install_service:install_service",
+        "Make the daemon a service of systemd.",
+    ),
+    "doctor": ("doctor:doctor", "Check this machine: what would keep the daemon from working."),
     "schema": ("schema:schema", "Print the JSON Schema of the automations file, for editors."),
     "config": ("config:config", "Show settings and where they came from."),
     "completion": ("completion:completion", "Print a script that completes commands in your shell."),

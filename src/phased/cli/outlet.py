@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 _TAIL_BYTES = 64 * 1024
+_LONGEST_SHOWN = 500
+"""Characters of a line at the end of the output of what failed; its log has all."""
 _LINE_BYTES = 4 * 1024
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
@@ -119,9 +121,13 @@ class Hides(Protocol):
 
 
 def last_lines(path: Path, count: int, hides: Hides | None = None) -> list[str]:
-    """The last lines of a log, clean, at most 64 KiB of them; [] where there is no log."""
+    """The last lines of a log, clean and cut to what a person reads; [] where there is no log."""
     lines = _end(path, _TAIL_BYTES, hides).rstrip("\n").split("\n")[-count:]
-    return [_overwritten(line) for line in lines] if any(lines) else []
+    return [_cut(_overwritten(line)) for line in lines] if any(lines) else []
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}..."
 
 
 def last_line(path: Path, hides: Hides | None = None) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache, cached_property
 from json import dumps
-from typing import Any, ClassVar, Final, Literal, Self, TypeVar, get_args
+from typing import Any, ClassVar, Final, Literal, Self, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
@@ -68,6 +68,9 @@ class Wire:
     number: int
     type: str
     oneof: str | None = None
+
+
+_set = object.__setattr__
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,21 @@ class Message(BaseModel):
         super().__init_subclass__()
         cls.proto = proto
         cls.optional_oneofs = optional_oneofs
+
+    @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:  # noqa: ANN401 - pydantic's
+        """As pydantic's, in a fraction of the time; only for names as Python has them."""
+        message = cls.__new__(cls)
+        fixed, made = _defaults(cls)
+        fields = {**fixed, **values}
+        for name, make in made:
+            if name not in values:
+                fields[name] = make()
+        _set(message, "__dict__", fields)
+        _set(message, "__pydantic_fields_set__", set(values) if _fields_set is None else _fields_set)
+        _set(message, "__pydantic_extra__", None)
+        _set(message, "__pydantic_private__", None)
+        return message
 
     @model_validator(mode="before")
     @classmethod
@@ -282,6 +300,17 @@ def _models(annotation: object) -> Iterator[type[Name | Message]]:
         yield annotation
     for part in get_args(annotation):
         yield from _models(part)
+
+
+@cache
+def _defaults(message: type[Message]) -> tuple[Mapping[str, Any], Sequence[tuple[str, Callable[[], Any]]]]:
+    """The values of fields that are not given: those that never differ, and those to be made anew."""
+    fields = message.model_fields.items()
+    fixed = {
+        name: info.default for name, info in fields if info.default_factory is None and not info.is_required()
+    }
+    made = [(name, info.default_factory) for name, info in fields if info.default_factory is not None]
+    return fixed, cast("list[tuple[str, Callable[[], Any]]]", made)
 
 
 @cache

@@ -2,6 +2,8 @@
 
 A process's exit, a deadline and a user's stop are all events; an exit is split by its outcome, since
 the transition table is keyed by type.
+
+A class without fields of its own is a plain subclass: compared and frozen as its base is, and soon imported.
 """
 
 from __future__ import annotations
@@ -24,19 +26,22 @@ class StepEvent:
     step_id: str
 
 
-@dataclass(frozen=True, slots=True)
 class StepDue(StepEvent):
     """Its turn has come: its group runs and there is a free place, or its pause is over."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class StepJoined(StepEvent):
     """It has no command: with its dependencies done, so is it."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class StepStarted(StepEvent):
     """Its command runs."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,10 @@ class StepRefused(StepEvent):
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
 class StepSucceeded(StepEvent):
     """Its leader exited with 0."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +65,10 @@ class StepFailed(StepEvent):
     signal: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class StepAttemptFailed(StepEvent):
     """As StepFailed, but its task allows another attempt."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +85,10 @@ class StepTimedOut(StepEvent):
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
 class StepStopRequested(StepEvent):
     """It is to end."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +99,10 @@ class StepLimitReached(StepEvent):
     impatient: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class StepEmptied(StepEvent):
     """Its leader has ended and no process of it is left."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +113,10 @@ class StepStuck(StepEvent):
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
 class StepDetached(StepEvent):
     """Its run goes on for another execution that shares it."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,12 +96,10 @@ class FiringRecord:
         """What has not succeeded: what a resumed firing runs."""
         return tuple(part for part in self.parts if part.result is not Result.SUCCEEDED)
 
-    def with_part(self, part: FiringPart) -> FiringRecord:
-        """The record with a newer state of one of its parts."""
-        key = (part.trigger, part.reference)
-        return replace(
-            self, parts=tuple(part if (one.trigger, one.reference) == key else one for one in self.parts)
-        )
+    def with_parts(self, *newer: FiringPart) -> FiringRecord:
+        """The record with a newer state of some of its parts."""
+        found = {(part.trigger, part.reference): part for part in newer}
+        return replace(self, parts=tuple(found.get((one.trigger, one.reference), one) for one in self.parts))
 
     def completed(self, at: int, *, cause: str = "", result: Result | None = None) -> FiringRecord:
         """The record after its last effect: `result`, or what its required parts make of it."""

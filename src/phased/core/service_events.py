@@ -3,6 +3,8 @@
 The first part comes from outside: people, runs, clocks. The second is made by the machine itself, where
 one event may lead to several states: the transition table is keyed by type, so a decision has a type too.
 Times named `at` are seconds of the boot clock.
+
+A class without fields of its own is a plain subclass: compared and frozen as its base is, and soon imported.
 """
 
 from __future__ import annotations
@@ -84,14 +86,16 @@ class RunEvent:
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
 class CommandEvent(RunEvent):
     """Of the start command."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class CommandStarted(CommandEvent):
     """The start command runs."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,10 @@ class CommandRefused(CommandEvent):
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
 class CommandSucceeded(CommandEvent):
     """The start command's leader exited with 0."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +126,16 @@ class CommandLost(CommandEvent):
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
 class ReadyEvent(RunEvent):
     """Of one try of the ready command."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class ReadySucceeded(ReadyEvent):
     """The try exited with 0."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +153,16 @@ class ReadyRefused(ReadyEvent):
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
 class StopCommandEvent(RunEvent):
     """Of the stop command."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class StopCommandSucceeded(StopCommandEvent):
     """The stop command exited with 0."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,76 +244,91 @@ class Decision:
     """Which way the machine goes."""
 
 
-@dataclass(frozen=True, slots=True)
 class NeedsAsked(Decision):
     """What it depends on comes first."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class ClearingBegun(Decision):
     """What earlier runs left behind ends first."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class CommandDue(Decision):
     """The start command is to be started."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class TryDue(Decision):
     """The start command runs; the ready command is to be tried."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class BecameReady(Decision):
     """It is ready."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class RestartGranted(Decision):
     """An attempt failed or ended, and its policy allows another."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class CancelBegun(Decision):
     """It is to end, but it is not known yet whether it runs."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class HaltBegun(Decision):
     """Its end begins with the stop command."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class EndBegun(Decision):
     """Its end begins with SIGTERM."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class KillBegun(Decision):
     """Its end, or the rest of it, is SIGKILL."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class EmptyingBegun(Decision):
     """Its leader has ended, or there is none; what else is left of it ends."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class LeaderEnded(Decision):
     """Its leader has ended while the stop command still runs."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class Stopped(Decision):
     """All is over, and nothing failed."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class Failed(Decision):
     """All is over, and something failed."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class Deleted(Decision):
     """It is no more."""
+
+    __slots__ = ()

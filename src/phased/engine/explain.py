@@ -56,6 +56,8 @@ class Around:
     given: Mapping[str, str]
     """The environment's own variables."""
     started_by: str
+    directory: str
+    """Where commands run."""
 
 
 def explain(catalog: Catalog, reference: str, around: Around, access: StepAccess) -> list[Explained]:
@@ -81,6 +83,7 @@ def _all(surroundings: Surroundings, around: Around, access: StepAccess) -> Iter
         yield Variable(name, value, "the base environment")
     yield from layers(surroundings, access)
     yield Variable("PHASED_RUN_ID", "", "phased")
+    yield Variable("PWD", around.directory, "phased")
 
 
 def _missing(surroundings: Surroundings, access: StepAccess) -> Iterator[Entry]:

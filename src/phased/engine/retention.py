@@ -91,7 +91,7 @@ class Retention:
                 self._log.warning("history_not_trimmed", reason=str(error))
 
     async def tidy(self) -> int:
-        """Forget what there is too much of, as far as it may be now; how many executions. Raises StoreError."""
+        """Forget what there is too much of, as far as now may be; how many executions. Raises StoreError."""
         count = 0
         if self._is_quiet():
             count += await self._forget_surplus()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from phased.errors import NotFound
-from phased.logs.reading import BLOCK, Transform, opened, tail_offset
+from phased.logs.reading import Dropped, Transform, dropped_note, opened, pieces, tail_offset
 
 LONGEST_LINE: Final = 1024 * 1024
 """Bytes after which a line is broken where lines of several logs are mixed: none may hold up the others."""
@@ -53,6 +53,9 @@ class GrowingLog:
     def news(self) -> Iterator[bytes]:
         """What was written since the last time. Raises FileUnreadable."""
         for block in self._new_blocks():
+            if isinstance(block, Dropped):
+                yield from self._note(block.count)
+                continue
             out = self._transform.feed(block) if self._transform else block
             yield from self._lines(out)
         if self._last:
@@ -61,14 +64,12 @@ class GrowingLog:
             if self._line:
                 yield self._rest_of_line()
 
-    def _new_blocks(self) -> Iterator[bytes]:
+    def _new_blocks(self) -> Iterator[bytes | Dropped]:
         try:
             with opened(self.path) as descriptor:
                 end = self._place(descriptor)
-                while self._offset < end and (
-                    block := os.pread(descriptor, min(BLOCK, end - self._offset), self._offset)
-                ):
-                    self._offset += len(block)
+                for block in pieces(descriptor, self._offset, end):
+                    self._offset += block.count if isinstance(block, Dropped) else len(block)
                     yield block
         except NotFound:
             self._tail = None  # what is written later is new, all of it
@@ -105,6 +106,12 @@ class GrowingLog:
         self._line += rest
         if len(self._line) >= LONGEST_LINE:
             yield self._rest_of_line()
+
+    def _note(self, count: int) -> Iterator[bytes]:
+        """In a line of its own, where lines bear a label."""
+        if self._line:
+            yield self._rest_of_line()
+        yield (self._prefix or b"") + dropped_note(count)
 
     def _rest_of_line(self) -> bytes:
         line = (self._prefix or b"") + bytes(self._line) + b"\n"

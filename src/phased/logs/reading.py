@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,6 +18,11 @@ from phased.errors import FileUnreadable, NotFound
 
 BLOCK: Final = 64 * 1024
 """Bytes of the largest piece that a reader gives."""
+
+
+def dropped_note(count: int) -> bytes:
+    """What a person reads in the place of bytes that are not there any more."""
+    return f"… {count} bytes were dropped here …\n".encode()
 
 
 class Transform(Protocol):
@@ -36,15 +42,20 @@ async def read(
     start: int = 0,
     stop: int | None = None,
     transform: Transform | None = None,
+    exact: bool = False,
 ) -> AsyncGenerator[bytes, None]:
     """The bytes of a log from `start` to before `stop`, of these the last `tail` lines; in blocks.
 
-    It ends where the file ended when reading began. Raises NotFound where there is no such file,
-    FileUnreadable where it cannot be read.
+    It ends where the file ended when reading began. Where its oldest bytes were dropped, a note for people
+    stands in their place; `exact`: NUL bytes do, as many, so that every offset is true.
+    Raises NotFound where there is no such file, FileUnreadable where it cannot be read.
     """
     from anyio.lowlevel import checkpoint  # noqa: PLC0415 - heavy, and the other functions need it not
 
-    for block in read_blocks(path, tail=tail, start=start, stop=stop):
+    for block in read_blocks(path, tail=tail, start=start, stop=stop, exact=exact):
+        if isinstance(block, Dropped):
+            yield dropped_note(block.count)
+            continue
         out = transform.feed(block) if transform else block
         if out:
             yield out
@@ -53,19 +64,61 @@ async def read(
         yield rest
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """So many bytes of a log are not there any more."""
+
+    count: int
+
+
 def read_blocks(
-    path: Path, *, tail: int | None = None, start: int = 0, stop: int | None = None
-) -> Iterator[bytes]:
-    """The same without an event loop."""
+    path: Path, *, tail: int | None = None, start: int = 0, stop: int | None = None, exact: bool = False
+) -> Iterator[bytes | Dropped]:
+    """The same without an event loop; what was dropped is told as such, unless `exact`."""
     with opened(path) as descriptor:
         size = os.fstat(descriptor).st_size
         end = size if stop is None else min(stop, size)
         begin = max(start, 0)
         if tail is not None:
             begin = max(begin, tail_offset(descriptor, tail, end))
-        while begin < end and (block := os.pread(descriptor, min(BLOCK, end - begin), begin)):
+        for block in pieces(descriptor, begin, end):
+            yield from _zeros(block.count) if exact and isinstance(block, Dropped) else (block,)
+
+
+def pieces(descriptor: int, begin: int, end: int) -> Iterator[bytes | Dropped]:
+    """What there is from `begin` to before `end`, in blocks; it may be dropped while it is read."""
+    while begin < end:
+        block = os.pread(descriptor, min(BLOCK, end - begin), begin)
+        left = min(first_left(descriptor), end)
+        if left > begin:  # asked after reading: what is still there now was there then
+            yield Dropped(left - begin)
+            begin = left
+        elif not block:
+            return
+        else:
             begin += len(block)
             yield block
+
+
+def first_left(descriptor: int) -> int:
+    """Where what is left of a log begins: at its first whole line, if its oldest blocks were dropped, else 0.
+
+    Those blocks are a hole at its beginning (lseek(2), SEEK_DATA). The rest of the line that they were cut
+    from counts as dropped too: it could be a part of a secret, which no masking would know.
+    """
+    try:
+        first = os.lseek(descriptor, 0, os.SEEK_DATA)
+    except OSError:
+        return os.fstat(descriptor).st_size  # a hole from beginning to end, or empty
+    if first == 0:
+        return 0
+    block = os.pread(descriptor, BLOCK, first)
+    return first + (block.find(b"\n") + 1 or len(block))
+
+
+def _zeros(count: int) -> Iterator[bytes]:
+    for begin in range(0, count, BLOCK):
+        yield bytes(min(BLOCK, count - begin))
 
 
 @contextmanager
@@ -96,8 +149,9 @@ def tail_offset(descriptor: int, lines: int, end: int) -> int:
         return end
     missing = lines
     position = end
-    while position > 0:
-        first = max(position - BLOCK, 0)
+    least = first_left(descriptor)
+    while position > least:
+        first = max(position - BLOCK, least)
         block = os.pread(descriptor, position - first, first)
         if position == end and block.endswith(b"\n"):
             missing += 1  # the newline that ends the last line begins none

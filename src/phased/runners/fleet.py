@@ -34,6 +34,10 @@ _AT_ONCE = 200
 _LOOK_AGAIN = 0.01
 _STILLBORN = 3
 """Supervisors in a row that may die before they answer."""
+_CRASHES = 3
+"""Supervisors that may die over one run, before it is given up on."""
+_FAULTS = 3
+"""How often one supervisor may tell what cannot be understood, before its runs are given up on."""
 _REBOOTED = "the machine rebooted"
 _MAY_HAVE_RUN = "its supervisor was lost while it was being started; it may have run"
 
@@ -71,6 +75,11 @@ class Fleet:
         self._stillborn = 0
         self.links: list[Link] = []
         self.wards = Wards(self._ward_ended)
+
+    @property
+    def has_silent(self) -> bool:
+        """Whether a supervisor lives and does not answer: what it was asked for may still be started."""
+        return any(not link.supervisor and not link.closed for link in self.links)
 
     @property
     def supervisors(self) -> list[int]:
@@ -183,6 +192,9 @@ class Fleet:
         if self._leaving:
             link.close()
             return
+        if link.faults >= _FAULTS:
+            self._give_up(link)
+            return
         link.reap()
         lock = link.generation.take_lock()
         if lock is not None:
@@ -199,6 +211,14 @@ class Fleet:
         for _, track in self._tracks.of(link):
             track.home = again
         self._newest = self._newest or again
+
+    def _give_up(self, link: Link) -> None:
+        """What it tells is no use, however often: nobody will say how its runs end."""
+        now = self._clock.wall()
+        for run_id, track in self._tracks.of(link):
+            track.home = None
+            self._report(RunLost(run_id, "its supervisor could not be understood", now))
+        link.close()
 
     def _succeed(self, link: Link) -> None:
         """It is dead: its runs are told of as far as can be, taken over, or started elsewhere."""
@@ -220,14 +240,28 @@ class Fleet:
 
     def _start_again(self, requests: Sequence[RunRequest]) -> None:
         """No `starting` on record and the supervisor proven dead: they may be sent again (rule 2)."""
+        hopeful = [request for request in requests if not self._is_hopeless(request.run_id)]
+        now = self._clock.wall()
+        for request in requests:
+            if request not in hopeful:
+                reason = f"{_CRASHES} supervisors died when they were to start it"
+                self._report(RunNotStarted(request.run_id, reason, now))
         try:
             if self._stillborn >= _STILLBORN:
                 raise OSError(0, "it dies before it answers")
-            self.start(requests)
+            if hopeful:
+                self.start(hopeful)
         except OSError as error:
-            now, reason = self._clock.wall(), error.strerror or str(error)
-            for request in requests:
+            reason = error.strerror or str(error)
+            for request in hopeful:
                 self._report(RunNotStarted(request.run_id, f"no supervisor can be started: {reason}", now))
+
+    def _is_hopeless(self, run_id: str) -> bool:
+        track = self._tracks.get(run_id)
+        if track is None:
+            return False
+        track.crashes += 1
+        return track.crashes >= _CRASHES
 
     def _bury(self, remains: Remains, traces: Sequence[Trace], copies: Mapping[str, int]) -> None:
         """Learn from a journal, and take over what lives; `traces` are the runs that still matter."""

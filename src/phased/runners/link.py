@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from phased.observability import logger
 from phased.supervisor import client
 from phased.supervisor.channel import Channel
 from phased.supervisor.generation import Generation
@@ -55,6 +56,8 @@ class Link:
         """How many runs it was asked for."""
         self.supervisor = 0
         """The supervisor's pid, once it has answered."""
+        self.faults = 0
+        """How often something came over it, or its like before, that could not be understood."""
         self.replaces = False
         """Whether it goes on where a link to the same supervisor broke."""
         self.welcomed_at_all = anyio.Event()
@@ -74,6 +77,7 @@ class Link:
         """Go on where a link to the same supervisor broke."""
         self.replaces = True
         self.started = broken.started
+        self.faults = broken.faults
         self.copies, broken.copies = broken.copies, self.copies
         self.acknowledge(broken._done)
 
@@ -146,21 +150,32 @@ class Link:
             self._loop.remove_writer(self._descriptor)
 
     def _read(self) -> None:
-        for message in self._channel.receive():
-            match message["is"]:
-                case "events":
-                    self._events(message["events"])
-                case "answer":
-                    waiting = self._answers.get(message["to"])
-                    if waiting is not None:
-                        waiting[1].update(message)
-                        waiting[0].set()
-                case "welcome":
-                    self._welcome(message)
-                case _:
-                    self._channel.closed = True
+        """Hear all that came; what cannot be understood ends the connection, so that nobody waits for it."""
+        try:
+            for message in self._channel.receive():
+                self._hear(message)
+        except Exception as error:  # noqa: BLE001 - the loop would only log it, and its runs would never end
+            logger("phased.runners").error(
+                "supervisor_not_understood", directory=self.generation.directory, reason=repr(error)
+            )
+            self.faults += 1
+            self._channel.closed = True
         if self._channel.closed:
             self._end()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        match message["is"]:
+            case "events":
+                self._events(message["events"])
+            case "answer":
+                waiting = self._answers.get(message["to"])
+                if waiting is not None:
+                    waiting[1].update(message)
+                    waiting[0].set()
+            case "welcome":
+                self._welcome(message)
+            case _:
+                self._channel.closed = True
 
     def _welcome(self, message: dict[str, Any]) -> None:
         self.supervisor = message["pid"]

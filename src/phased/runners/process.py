@@ -59,6 +59,7 @@ class ProcessRunner:
         command = list(program or client.program())
         if person is not None:
             command += [FLAG, spell(person.uid, person.gid, person.groups)]
+        self._base = base
         self._kit = Kit(root, command, dict(environment), base)
         self._clock = clock
         self._tracks = Tracks()
@@ -80,6 +81,10 @@ class ProcessRunner:
         """Let go of every supervisor; those that have nothing left to do are seen off."""
         with anyio.CancelScope(shield=True):
             await self._fleet.leave(_FAREWELL)
+
+    def keep_of_logs(self, budget: int) -> None:
+        """How many bytes of each step's log are kept, 0 all. To be called before it is entered."""
+        self._base["log_budget"] = budget
 
     @property
     def supervisors(self) -> list[int]:
@@ -150,7 +155,10 @@ class ProcessRunner:
     async def known(self, run_ids: Sequence[str]) -> Mapping[str, RunReport | str]:
         """What became of runs that an earlier engine asked for."""
         self._fleet.want(run_ids)
-        return {run_id: self._tracks.known(run_id) for run_id in run_ids}
+        found = {run_id: self._tracks.known(run_id) for run_id in run_ids}
+        if self._fleet.has_silent:
+            return {run_id: "unknown" if fate == "absent" else fate for run_id, fate in found.items()}
+        return found
 
     async def forget(self, run_ids: Sequence[str]) -> None:
         """The results of these runs are saved: nobody needs to keep them any more."""

@@ -20,7 +20,7 @@ Event = list[Any]
 class Track:
     """One run: where it is, what is known of it, and what of that was told."""
 
-    __slots__ = ("fate", "followed", "history", "home", "request", "told")
+    __slots__ = ("crashes", "fate", "followed", "history", "home", "request", "told")
 
     def __init__(self, home: Link | None, request: RunRequest | None = None) -> None:
         """`home` is the supervisor that has it, None where that is dead."""
@@ -31,6 +31,8 @@ class Track:
         """Whether the engine wants reports of it."""
         self.history: list[RunReport] = []
         self.told = 0
+        self.crashes = 0
+        """How many supervisors died while they were to start it, and before they had begun to."""
         self.fate = "running"
         """As `Runner.known` spells it, while no last report is here."""
 

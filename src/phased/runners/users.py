@@ -198,11 +198,13 @@ async def open_runner(
     shell = run.shell or None
     if os.geteuid() == 0:
         async with RunnerOfUsers(
-            state_directory, named, clock, make_runner(environment, shell, clock)
+            state_directory, named, clock, make_runner(environment, shell, clock, run.log_budget)
         ) as several:
             yield several
     elif named in {None, os.geteuid()}:
-        async with ProcessRunner(state_directory, environment, shell, clock) as one:
+        runner = ProcessRunner(state_directory, environment, shell, clock)
+        runner.keep_of_logs(run.log_budget)
+        async with runner as one:
             yield one
     else:
         raise SettingsError(
@@ -214,12 +216,15 @@ def make_runner(
     environment: Mapping[str, str],
     shell: str | None,
     clock: Clock,
+    log_budget: int = 0,
     **more: Any,  # noqa: ANN401 - for ProcessRunner
 ) -> MakeRunner:
     """Makes runners whose steps have this environment, or another user's login environment."""
 
     def make(folder: Path, who: Person | None) -> ProcessRunner:
         base = environment if who is None else who.environment(environment)
-        return ProcessRunner(folder, base, shell, clock, person=who, **more)
+        runner = ProcessRunner(folder, base, shell, clock, person=who, **more)
+        runner.keep_of_logs(log_budget)
+        return runner
 
     return make

@@ -10,7 +10,10 @@ from phased.settings.places import (
     credentials_directory,
     default_socket,
     default_state_directory,
+    is_service,
     service_notices,
+    service_sockets,
+    user_configuration,
     wants_no_color,
 )
 from phased.settings.reading import SYSTEM_FILE, load
@@ -29,9 +32,12 @@ __all__ = [
     "default_socket",
     "default_state_directory",
     "duration",
+    "is_service",
     "load",
     "sections",
     "service_notices",
+    "service_sockets",
     "setting",
+    "user_configuration",
     "wants_no_color",
 ]

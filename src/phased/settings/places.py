@@ -90,6 +90,28 @@ def service_notices(environ: Mapping[str, str] | None = None) -> tuple[str, floa
     return environ.get("NOTIFY_SOCKET", ""), patience or None
 
 
+def user_configuration(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The user's folder of settings of all programs: $XDG_CONFIG_HOME, else ~/.config; None without a home."""
+    environ = os.environ if environ is None else environ
+    base = environ.get("XDG_CONFIG_HOME", "")
+    own = home(environ)
+    return Path(base) if base.startswith("/") else own / ".config" if own else None
+
+
+def service_sockets(environ: Mapping[str, str] | None = None) -> int:
+    """How many listening sockets the service manager passed to this process. Source: sd_listen_fds(3)."""
+    environ = os.environ if environ is None else environ
+    count = environ.get("LISTEN_FDS", "")
+    ours = environ.get("LISTEN_PID", "") == str(os.getpid())
+    return int(count) if ours and re.fullmatch(r"[0-9]{1,4}", count, re.ASCII) else 0
+
+
+def is_service(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether systemd itself started this process, and not one that it started (systemd.exec(5))."""
+    environ = os.environ if environ is None else environ
+    return environ.get("SYSTEMD_EXEC_PID", "") == str(os.getpid())
+
+
 def credentials_directory(environ: Mapping[str, str] | None = None) -> Path | None:
     """Where systemd put this service's credentials (systemd.exec(5)), None where it put none."""
     environ = os.environ if environ is None else environ

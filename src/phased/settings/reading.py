@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from phased.errors import FileUnreadable, SettingsError
-from phased.settings.places import environment, home
+from phased.settings.places import environment, user_configuration
 from phased.settings.sections import Settings, all_settings, sections
 from phased.settings.values import Setting, Value, nearest
 
@@ -44,9 +44,7 @@ def load(
 
 
 def _files(environ: Mapping[str, str]) -> list[Path]:
-    base = environ.get("XDG_CONFIG_HOME", "")
-    own_home = home(environ)
-    own = Path(base) if base.startswith("/") else own_home / ".config" if own_home else None
+    own = user_configuration(environ)
     candidates = [SYSTEM_FILE, *([own / "phased" / "phased.toml"] if own else [])]
     return [file for file in candidates if _exists(file)]
 
@@ -69,7 +67,7 @@ def _from_file(file: Path, known: Mapping[str, Setting]) -> dict[str, tuple[Valu
             f"cannot read the settings in {file}: {error.strerror}; mend or remove it"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot read the settings in {file}: {error}") from error
+        raise SettingsError(f"cannot read the settings in {file}: {error}; mend or remove it") from error
     found: dict[str, tuple[Value, str]] = {}
     for section, table in document.items():
         _refuse_unknown(file, section, sections(), "section")

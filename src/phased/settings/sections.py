@@ -64,6 +64,37 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DockerSettings:
+    """How steps run whose `runsOn` names a container."""
+
+    engine: str = setting(
+        "docker", "The client of the container engine: docker or podman, by name or path. It must be in PATH."
+    )
+    host: str = setting(
+        "",
+        "Where the engine is reached, as unix:///run/docker.sock. Empty: as the client finds it by itself "
+        "(DOCKER_HOST).",
+    )
+    network: str = setting(
+        "",
+        "The network of containers, where the environment's class names none. Empty: the engine's default.",
+    )
+    pull_policy: str = setting(
+        "missing",
+        "When images are pulled, where the environment's class does not say it.",
+        choices=("missing", "always", "never"),
+    )
+    options: tuple[str, ...] = setting(
+        (), "Further options of every container, each one argument of `docker run`, as --memory=1g."
+    )
+    patience: float = setting(
+        60.0,
+        "How long the engine may be away, while it restarts, before its containers are given up.",
+        least=0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """How services end."""
 
@@ -220,6 +251,7 @@ class Settings:
 
     paths: PathSettings = PathSettings()
     run: RunSettings = RunSettings()
+    docker: DockerSettings = DockerSettings()
     services: ServiceSettings = ServiceSettings()
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()

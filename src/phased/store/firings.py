@@ -10,7 +10,6 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,7 +80,10 @@ class SqliteFirings:
 
 def _row(record: FiringRecord) -> tuple[Value, ...]:
     rest = {name: getattr(record, name) for name in _REST}
-    rest["parts"] = [{**asdict(part), "result": part.result.value} for part in record.parts]
+    rest["parts"] = [
+        {**{name: getattr(part, name) for name in _PART}, "result": part.result.value}
+        for part in record.parts
+    ]
     return (
         record.id, record.environment_id, json.dumps(record.triggers), record.created_at,
         record.completed_at, record.result.value, json.dumps(rest),

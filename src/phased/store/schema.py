@@ -77,7 +77,7 @@ def create(path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None
         with closing(connect_to(new, "mode=rw")) as connection:
             connection.execute("PRAGMA synchronous = OFF")  # it is synchronised as a whole, below
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            _apply(connection, migrations, 0)
+            apply(connection, migrations, 0)
             connection.execute("PRAGMA journal_mode = WAL")
         move(new, path)
 
@@ -97,7 +97,7 @@ def migrate(
         backup = _back_up(connection, path, found)
     try:
         with translated(path, "bring up to date"):
-            _apply(connection, migrations, found)
+            apply(connection, migrations, found)
     except StoreError as error:
         raise type(error)(f"{error} (a backup of it as it was: {backup})") from error
 
@@ -106,11 +106,12 @@ def migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
     """An older state, up to date, in memory: to be read where nothing may be written."""
     copy = sqlite3.connect(":memory:", isolation_level=None)
     connection.backup(copy)
-    _apply(copy, MIGRATIONS, version_of(copy))
+    apply(copy, MIGRATIONS, version_of(copy))
     return copy
 
 
-def _apply(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]], found: int) -> None:
+def apply(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]], found: int) -> None:
+    """The migrations from the version `found` on, one transaction each. Raises what SQLite raises."""
     for version, statements in enumerate(migrations[found:], start=found + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:

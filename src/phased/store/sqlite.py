@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -253,7 +253,12 @@ class SqliteStore:
                 raise
             finally:
                 if raised:
-                    self._connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+                    self._relax()
+
+    def _relax(self) -> None:
+        """Back to what settings say. Where that fails more is synchronised than need be; the call is done."""
+        with suppress(sqlite3.Error):
+            self._connection.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     def _roll_back(self) -> None:
         """Undo; also what is remembered of rows, since some of them may be gone."""

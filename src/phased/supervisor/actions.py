@@ -12,6 +12,7 @@ import stat
 import time
 
 from phased.supervisor.identity import differs
+from phased.supervisor.system import punch
 
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _SPLICE_NONBLOCK = 2  # SPLICE_F_NONBLOCK, linux/splice.h
@@ -83,6 +84,10 @@ class Actions:
     def splice(self, pipe: int, log: int, count: int) -> int:
         """Move output without copying it through here; 0 at its end. Raises BlockingIOError, OSError."""
         return os.splice(pipe, log, count, flags=_SPLICE_NONBLOCK)
+
+    def punch(self, log: int, count: int) -> None:
+        """Give back the blocks of a log's first bytes. Raises OSError, also where there are no holes."""
+        punch(log, 0, count)
 
     def send(self, connection: socket.socket, data: bytes, descriptors: bytes) -> int:
         """Send what fits, with descriptors (as ints in an array's bytes) on its first byte."""

@@ -23,6 +23,7 @@ PROTOCOL = 1
 
 _encode = JSONEncoder(separators=(",", ":")).encode
 _READ = 1 << 18
+_TRUNCATED = int(socket.MSG_CTRUNC)  # as an enum it costs as much as the call
 _MOST_DESCRIPTORS = 250  # the kernel takes 253 in one message: SCM_MAX_FD, unix(7)
 _ANCILLARY = socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4)
 _LONGEST_LINE = 1 << 28
@@ -84,7 +85,7 @@ class Channel:
                 return
             except OSError:
                 data, beside, flags = b"", [], 0
-            self._incomplete = self._incomplete or bool(flags & socket.MSG_CTRUNC)
+            self._incomplete = self._incomplete or bool(flags & _TRUNCATED)
             for level, kind, value in beside:
                 if level == socket.SOL_SOCKET and kind == SCM_RIGHTS:
                     whole = value[: len(value) - len(value) % 4]

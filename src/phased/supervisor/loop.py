@@ -3,8 +3,9 @@
 Knows messages and who may send them. What a run is, `steps` knows. Each turn: read, reap, start a bunch,
 write the journal, tell. It ends when it has no child and no daemon (rule 8).
 
-From the daemon: hello{protocol, epoch}, base{environment, shell, umask}, start{runs}, acknowledge{runs},
-carry{run, log}, and with a number to be answered by: processes{run}, signal{run, signal}, leftovers, retire.
+From the daemon: hello{protocol, epoch}, base{environment, shell, umask, log_budget}, start{runs},
+acknowledge{runs}, carry{run, log}, and with a number to be answered by: processes{run}, signal{run, signal},
+leftovers, retire.
 To the daemon: welcome{protocol, pid, runs}, refused{reason}, events{n, events}, answer{to, ...}.
 """
 
@@ -195,6 +196,7 @@ class Supervisor:
             self._steps.acknowledge(message["runs"])
         elif what == "base":
             self._steps.spawner.equip(message["environment"], message["shell"], message["umask"])
+            self._steps.log_budget = int(message.get("log_budget", 0))
         elif what == "carry":
             self._carry(channel, message)
         else:

@@ -47,7 +47,9 @@ class Output:
 
     __slots__ = (
         "_actions",
+        "_budget",
         "_copying",
+        "_dropped",
         "_failed_at",
         "_gap",
         "_grown",
@@ -59,8 +61,8 @@ class Output:
         "pipe",
     )
 
-    def __init__(self, pipe: int, log: int, position: int, actions: Actions) -> None:
-        """`position` is where the log ends now."""
+    def __init__(self, pipe: int, log: int, position: int, actions: Actions, budget: int = 0) -> None:
+        """`position` is where the log ends now, `budget` the bytes of it that are kept, 0 all."""
         self.pipe = pipe
         self.ended = False
         self.note: str | None = None
@@ -68,6 +70,9 @@ class Output:
         self._log = log
         self._position = position
         self._actions = actions
+        self._budget = budget
+        self._dropped = 0
+        """So many of its first bytes were given back to the disk."""
         self._grown = self._copying = self._gap = False
         self._lost = 0
         self._failed_at = 0.0
@@ -105,6 +110,8 @@ class Output:
         except OSError as error:
             return self._failed(error, most)
         self._position += moved
+        if self._budget and self._position - self._dropped > self._budget:
+            self._drop_oldest()
         if moved == 0:
             self.ended = True
         elif moved >= _PIPE and not self._grown:
@@ -122,6 +129,24 @@ class Output:
         size = os.fstat(self._log).st_size
         if size < self._position:
             self._position = os.lseek(self._log, size, os.SEEK_SET)
+            self._dropped = min(self._dropped, size)
+
+    def _drop_oldest(self) -> None:
+        """Keep the log within its budget, with some room, as it grows in small pieces: whole blocks only.
+
+        A block that is dropped in part would read as zeros, and nobody could tell that it is missing.
+        """
+        block = max(os.fstat(self._log).st_blksize, _PAGE)
+        end = (self._position - self._budget + self._budget // 8) // block * block
+        if end <= self._dropped:
+            return
+        try:
+            self._actions.punch(self._log, end)
+        except OSError as error:
+            self._budget = 0
+            self.note = f"its log is kept whole: no part of it can be dropped: {error.strerror}"
+            return
+        self._dropped = end
 
     def _copy(self, most: int) -> int:
         """For file systems that cannot splice."""

@@ -67,6 +67,8 @@ class Steps:
         """Asked for, not begun: lost with the connection that asked, and nobody is told."""
         self.events: list[Event] = []
         self.childless = True
+        self.log_budget = 0
+        """Bytes of each log that are kept, 0 all."""
         self.carried: set[str] = set()
         """Runs of which only the output is here."""
         self._runs: dict[str, Run] = {}
@@ -135,7 +137,8 @@ class Steps:
             self._refuse(run, f"its log {run.log} cannot be opened: {reason}")
             return None
         try:
-            output = Output(new_pipe() if pipe is None else pipe, log, position, self._actions)
+            pipe = new_pipe() if pipe is None else pipe
+            output = Output(pipe, log, position, self._actions, self.log_budget)
         except OSError as error:
             os.close(log)
             self._refuse(run, f"there is no pipe for its output: {error.strerror}")
@@ -204,7 +207,7 @@ class Steps:
         except OSError:
             os.close(pipe)
             return
-        run.output = Output(pipe, descriptor, position, self._actions)
+        run.output = Output(pipe, descriptor, position, self._actions, self.log_budget)
         self._outputs[pipe] = run
         self.carried.add(run_id)
         self._watch(pipe)

@@ -8,6 +8,7 @@ import signal
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _FALLOC_FL_KEEP_SIZE = 1  # linux/falloc.h
+_FALLOC_FL_PUNCH_HOLE = 2
 _SFD_NONBLOCK_CLOEXEC = 0o2004000
 _SIGSET_BYTES = 128  # sizeof(sigset_t) in glibc and musl
 
@@ -22,9 +23,16 @@ def become_subreaper() -> None:
 
 def reserve(descriptor: int, offset: int, length: int) -> None:
     """Reserve disk blocks without changing the file's size, fallocate(2). Raises OSError."""
-    done = _libc.fallocate(
-        descriptor, _FALLOC_FL_KEEP_SIZE, ctypes.c_longlong(offset), ctypes.c_longlong(length)
-    )
+    _fallocate(descriptor, _FALLOC_FL_KEEP_SIZE, offset, length)
+
+
+def punch(descriptor: int, offset: int, length: int) -> None:
+    """Give back a part of a file to the disk: its size stays, that part reads as zeros. Raises OSError."""
+    _fallocate(descriptor, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, offset, length)
+
+
+def _fallocate(descriptor: int, mode: int, offset: int, length: int) -> None:
+    done = _libc.fallocate(descriptor, mode, ctypes.c_longlong(offset), ctypes.c_longlong(length))
     if done != 0:
         raise _error("fallocate")
 

@@ -108,14 +108,11 @@ async def test_what_a_service_needs_and_a_task_is_runs_once(tmp_path: Path) -> N
 async def test_a_firing_is_saved_before_its_first_effect(tmp_path: Path) -> None:
     """Where that cannot be, nothing is started."""
 
-    class Full(MemoryStore):
-        pass
-
-    store = Full()
+    store = MemoryStore()
     async with bench(tmp_path, store=store, runner=runner()) as made:
         await define(made, *ENTRIES)
 
-        async def refuse(record: FiringRecord) -> None:
+        async def refuse(_record: FiringRecord) -> None:
             raise StoreFull("cannot write the state: the disk is full")
 
         store.firings.save_firing = refuse  # type: ignore[method-assign] # a disk that is full
@@ -278,7 +275,9 @@ async def test_a_firing_is_stopped_and_resumed(tmp_path: Path) -> None:
         await define(made, *ENTRIES)
         firings, fakes = made.domain.firings, made.fakes[0]
         live = await fire(made, STARTED)
-        await until(lambda: results(live.record) == {"a": "succeeded", "b": "running", "db": "succeeded"}, "b")
+        await until(
+            lambda: results(live.record) == {"a": "succeeded", "b": "running", "db": "succeeded"}, "b"
+        )
         assert await firings.resume(live.record, ORIGIN) is live  # it has not ended
         firings.stop(live, "a test")
         first = await ended(live)

@@ -27,7 +27,8 @@ async def explain_environment(
     record = find_environment(call, request.environment_id)
     trigger = request.trigger or "manual"
     check_triggers([trigger])
-    around = Around(house.base_of(record.workspace), house.engine.variables_of(record.id), started_by=trigger)
+    given = house.engine.variables_of(record.id)
+    around = Around(house.base_of(record.workspace), given, trigger, record.workspace)
     found = explain(house.automations.catalog(record.id), request.reference, around, house.engine.access)
     return m.ExplainEnvironmentResponse.model_construct(variables=tuple(map(_variable, found)))
 

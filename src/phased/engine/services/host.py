@@ -311,7 +311,7 @@ class ServiceHost:
             live.users -= over
         waiting = [live for live in used if live.owner and not live.users]
         while waiting:
-            needed = {need for live in waiting for need in _closure(live) if need != live.reference}
+            needed = {need for live in waiting for need in needs_of(live)}
             free = [live for live in waiting if live.reference not in needed] or waiting
             async with anyio.create_task_group() as tasks:
                 for live in free:
@@ -375,8 +375,10 @@ def _step_ended(
     return [*recorded, (execution, step_events.StepSucceeded(step_id))]
 
 
-def _closure(live: LiveService) -> list[str]:
-    return planner.closure(live.catalog.needs, live.reference) if live.catalog else []
+def needs_of(live: LiveService) -> list[str]:
+    """All that a service depends on, also by way of others, by reference."""
+    closure = planner.closure(live.catalog.needs, live.reference) if live.catalog else []
+    return [reference for reference in closure if reference != live.reference]
 
 
 def _origin_of(live: LiveService) -> Origin:

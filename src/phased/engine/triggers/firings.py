@@ -214,7 +214,10 @@ class Firings:
         )
         for part, execution in zip(fresh, started, strict=True):
             live.executions[key_of(part)] = execution
-            live.tell(replace(part, execution_id=execution.record.id))
+        live.tell(*(
+            replace(part, execution_id=execution.record.id)
+            for part, execution in zip(fresh, started, strict=True)
+        ))  # fmt: skip
         return started
 
     def _join(self, live: LiveFiring, part: FiringPart) -> bool:

@@ -47,9 +47,9 @@ class LiveFiring:
     changed: anyio.Event = field(default_factory=anyio.Event)
     """Set, and replaced, when a part has a newer state."""
 
-    def tell(self, part: FiringPart) -> None:
-        """A part has a newer state."""
-        self.record = self.record.with_part(part)
+    def tell(self, *parts: FiringPart) -> None:
+        """Some of its parts have a newer state."""
+        self.record = self.record.with_parts(*parts)
         changed, self.changed = self.changed, anyio.Event()
         changed.set()
 

@@ -44,13 +44,17 @@ class NotedFiring:
     async def started(self, lives: Sequence[LiveExecution]) -> None:
         """These executions are created, and begin after this. Raises StoreError."""
         self.lives = list(lives)
-        for part, live in zip(self.record.parts, lives, strict=True):
-            self.record = self.record.with_part(replace(part, execution_id=live.record.id))
+        self.record = self.record.with_parts(*(
+            replace(part, execution_id=live.record.id)
+            for part, live in zip(self.record.parts, lives, strict=True)
+        ))  # fmt: skip
         await self.store.save_firing(self.record)
 
     async def completed(self) -> None:
         """All have ended. Raises StoreError."""
-        for part, live in zip(self.record.parts, self.lives, strict=True):
-            self.record = self.record.with_part(after_execution(part, live.machine.status()))
-        self.record = self.record.completed(self.clock.wall())
+        record = self.record.with_parts(*(
+            after_execution(part, live.machine.status())
+            for part, live in zip(self.record.parts, self.lives, strict=True)
+        ))  # fmt: skip
+        self.record = record.completed(self.clock.wall())
         await self.store.save_firing(self.record)

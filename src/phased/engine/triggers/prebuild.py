@@ -34,15 +34,18 @@ class Prebuilds:
     async def start(self, environment_id: str, origin: Origin, patience: float | None = None) -> LiveFiring:
         """Begin one; returns when its first wave is started. `patience`: seconds for all of it.
 
-        Raises FailedPrecondition where one is under way, and as `Firings.fire`.
+        One that is being stopped is waited for. Raises FailedPrecondition where another one is under way, and
+        as `Firings.fire`.
         """
         firings = self._firings
+        for other in self._others(environment_id):
+            if other.stopped_by:
+                await other.done.wait()
         async with firings.firing:
-            for other in firings.lives:
-                if other.record.is_prebuild and other.record.environment_id == environment_id:
-                    raise FailedPrecondition(
-                        f"cannot begin a prebuild: {other.record.id} is under way; wait for it, or stop it"
-                    )
+            for other in self._others(environment_id):
+                raise FailedPrecondition(
+                    f"cannot begin a prebuild: {other.record.id} is under way; wait for it, or stop it"
+                )
             site = firings.site_of(environment_id)
             parts = parts_of(site.catalog, WAVES, is_prebuild=True)
             live = await firings.open(firings.new(site, WAVES, origin, parts, is_prebuild=True))
@@ -56,6 +59,14 @@ class Prebuilds:
                 raise
             firings.tasks.start_soon(self._go_on, live, origin, patience)
         return live
+
+    def _others(self, environment_id: str) -> list[LiveFiring]:
+        """Prebuilds of an environment that have not ended."""
+        return [
+            live
+            for live in self._firings.lives
+            if live.record.is_prebuild and live.record.environment_id == environment_id
+        ]
 
     def kill(self, live: LiveFiring, by: str) -> None:
         """Stop it without waiting for anything to end by itself."""

@@ -1,0 +1,1 @@
+"""Steps as containers of an engine that speaks docker's command line: docker itself, or podman."""

@@ -1,0 +1,521 @@
+"""Steps as containers: the container is the run, an attached client carries its log (rule 25).
+
+Implements `ports.Runner` over another runner, that starts the clients and has all other runs. Knows clients,
+records and the engine's answers. Must not know executions, statuses or the store.
+
+A client is a run of the inner runner. When it ends, by whatever cause, the engine is asked what the container
+is: while that runs, the next client goes on with its log; once that has ended, its status is the run's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from signal import SIGKILL
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from phased.errors import RunnerError
+from phased.observability import logger
+from phased.ports import (
+    Clock,
+    ContainerRequest,
+    RunExited,
+    RunLost,
+    Runner,
+    RunNotStarted,
+    RunProcess,
+    RunReport,
+    RunRequest,
+    RunStarted,
+)
+from phased.runners.docker import commands
+from phased.runners.docker.asking import (
+    Client,
+    Container,
+    EngineAway,
+    find_program,
+    is_unreachable,
+    lacks_shell,
+    phrase_of,
+)
+from phased.runners.docker.processes import processes_in
+from phased.runners.docker.records import Record, Records, client_id, run_of
+from phased.runners.surroundings import steps_environment
+
+if TYPE_CHECKING:
+    from phased.runners.identity import Person
+
+_OUTPUTS: Final = ("PHASED_OUTPUT", "PHASED_OUTPUTS")
+_SOCKET: Final = "PHASED_SOCKET"
+_LAST_WORDS: Final = 4096
+"""Bytes of the log's end in which the client's complaint is looked for."""
+_STARTS: Final = 3
+"""How often a container that was made and never started is started."""
+_PAUSE: Final = 0.5
+"""Seconds between two questions to an engine that is away, or two clients of one container."""
+_SETTLING: Final = 60.0
+"""Seconds until containers that nobody has asked for are removed, if they have ended."""
+_SIGNALLED: Final = 128
+_REFUSED: Final = 125
+"""The client's own failure, docker-run(1): no status of a container."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Where containers of this daemon come from and belong."""
+
+    engine: commands.Engine
+    state: Path
+    """The state directory."""
+    environment: Mapping[str, str]
+    """The base environment of steps of this process's own user."""
+    patience: float
+    """Seconds that an engine may be away before its containers are given up."""
+    person_of: Callable[[str], Person | None] = lambda _: None
+    """As whom steps in a directory run; None: as this process."""
+
+
+class Track:
+    """One container that is not removed."""
+
+    __slots__ = ("asked", "container", "empty", "ended", "followed", "following", "record", "started", "starts", "tailed")
+
+    def __init__(self, record: Record) -> None:
+        """Nothing has been told of it."""
+        self.record = record
+        self.followed = False
+        """Whether the engine wants reports of it."""
+        self.started = False
+        self.asked = 0
+        """The newest signal that it was sent."""
+        self.container: Container | None = None
+        """As it was when it was last seen running."""
+        self.starts = 0
+        self.tailed = False
+        """Whether its log is whole, or has been completed."""
+        self.following = record.client > 0
+        """Whether the newest client reads the engine's log, and so ends with 0 whatever the container's end."""
+        self.ended = False
+        self.empty = False
+        """Whether nothing of it is left for certain."""
+
+
+class DockerRunner:
+    """Containers beside the inner runner's processes; its end ends none of them."""
+
+    def __init__(self, inner: Runner, house: House, clock: Clock, tasks: TaskGroup) -> None:
+        """`tasks` is where it works; nothing is asked of any engine before there is a container."""
+        self._inner = inner
+        self._house = house
+        self._clock = clock
+        self._client = Client(house.engine, house.environment)
+        self._records = Records(house.state)
+        self._tracks: dict[str, Track] = {}
+        self._inside: dict[str, str] = {}
+        """Commands in other runs' containers: run to run."""
+        self._unremoved: set[str] = set()
+        self._reports: list[RunReport] = []
+        self._arrived = anyio.Event()
+        self._log = logger("phased.runners.docker")
+        self._tasks = tasks
+
+    def begin(self) -> None:
+        """Read which containers an earlier engine left, and listen to the inner runner from now on."""
+        self._tracks = {record.run_id: Track(record) for record in self._records.all()}
+        self._tasks.start_soon(self._listen)
+        if self._tracks:
+            self._tasks.start_soon(self._remove_unclaimed)
+
+    async def _listen(self) -> None:
+        while True:
+            for report in await self._inner.reports():
+                self._hear(report)
+
+    def _tell(self, report: RunReport) -> None:
+        self._reports.append(report)
+        self._arrived.set()
+
+    # ---- starting --------------------------------------------------------------------------------
+
+    async def start(self, requests: Sequence[RunRequest]) -> None:
+        """Ask for runs to be started. Raises SupervisorLost."""
+        ready: list[RunRequest] = []
+        for request in requests:
+            container = request.container
+            if container is None:
+                ready.append(request)
+                continue
+            track = self._tracks.get(request.run_id)
+            if track is not None and track.started:
+                track.followed = True
+                continue
+            try:
+                ready.append(self._prepare(request, container))
+            except (RunnerError, OSError) as error:
+                self._tell(RunNotStarted(request.run_id, _phrase(error), self._clock.wall()))
+        if ready:
+            await self._inner.start(ready)
+
+    def _prepare(self, request: RunRequest, container: ContainerRequest) -> RunRequest:
+        """The client's run for a container. Raises RunnerError, as a phrase, and OSError."""
+        who = self._house.person_of(request.directory)
+        base = self._house.environment if who is None else who.environment(self._house.environment)
+        program = self._house.engine.program
+        if find_program(program, base.get("PATH", os.defpath)) is None:
+            raise RunnerError(f"there is no {program} on this machine; install it, or set docker.engine")
+        environment = commands.inside(steps_environment(base), container.environment, request.environment)
+        carried = commands.carry(environment)
+        box = self._box(request, container, who)
+        script = self._script(request, who)
+        if container.inside:
+            words = commands.exec_words(self._house.engine, container.inside, box, carried, script)
+            self._inside[request.run_id] = container.inside
+        else:
+            words = commands.run_words(self._house.engine, box, carried, script)
+            record = Record(request.run_id, container.image, request.directory, request.log, 0, _size(request.log))
+            self._records.put(record)
+            track = self._tracks[request.run_id] = Track(record)
+            track.followed = True
+        client = {**carried.client, **self._house.engine.variables}
+        return RunRequest(
+            request.run_id, commands.as_shell_command(words), client, request.directory, request.log,
+            request.lasting,
+        )  # fmt: skip
+
+    def _box(self, request: RunRequest, container: ContainerRequest, who: Person | None) -> commands.Box:
+        uid, gid = (os.geteuid(), os.getegid()) if who is None else (who.uid, who.gid)
+        mounts = [request.directory]
+        folders = {os.path.dirname(request.environment.get(name, "")) for name in _OUTPUTS}
+        folders.add(os.path.dirname(request.log))
+        mounts += sorted(folder for folder in folders if folder)
+        socket = request.environment.get(_SOCKET, "")
+        if socket and os.path.exists(socket):
+            mounts.append(_way_to(socket))
+        return commands.Box(
+            request.run_id, container.image, str(self._house.state), f"{uid}:{gid}", request.directory,
+            tuple(dict.fromkeys(mounts)), container.options,
+        )  # fmt: skip
+
+    def _script(self, request: RunRequest, who: Person | None) -> str:
+        script = os.fsencode(request.command)
+        if len(script) < commands.LONGEST_SCRIPT:
+            return request.command
+        path = f"{request.log}.script"
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:
+            if who is not None:
+                os.fchown(descriptor, who.uid, who.gid)
+            file.write(script)
+        return commands.script_from(path)
+
+    # ---- what the clients' ends mean -------------------------------------------------------------
+
+    def _hear(self, report: RunReport) -> None:
+        track = self._tracks.get(run_of(report.run_id))
+        if track is None or report.run_id != track.record.client_id:
+            if track is None:
+                self._inside.pop(report.run_id, None) if not isinstance(report, RunStarted) else None
+                self._tell(report)
+            return
+        match report:
+            case RunStarted():
+                if not track.started:
+                    self._report(track, RunStarted(track.record.run_id, report.at))
+            case RunNotStarted() if not track.record.client:
+                self._end(track, RunNotStarted(track.record.run_id, report.reason, report.at))
+            case _:
+                self._tasks.start_soon(self._resolve, track, report)
+
+    def _report(self, track: Track, report: RunReport) -> None:
+        track.started = track.started or isinstance(report, RunStarted)
+        if track.followed:
+            self._tell(report)
+
+    def _end(self, track: Track, report: RunReport) -> None:
+        if not track.ended:
+            track.ended = True
+            track.empty = not isinstance(report, RunLost)
+            track.container = None
+            self._report(track, report)
+
+    async def _resolve(self, track: Track, report: RunReport | str) -> None:
+        """A client has ended, or an earlier engine's is gone: ask the engine, and go on from there."""
+        run_id, now = track.record.run_id, self._clock.wall()
+        at = now if isinstance(report, str) else report.at
+        code = report.code if isinstance(report, RunExited) else None
+        try:
+            found = await self._inspect_patiently(track, code)
+        except RunnerError as error:
+            self._end(track, RunLost(run_id, str(error), at))
+            return
+        if found is None:
+            self._end(track, self._without_container(track, code, at))
+        elif (found.run_id, found.state) != (run_id, str(self._house.state)):
+            self._end(track, RunLost(run_id, "another container has its name; remove it (docker rm)", at))
+        else:
+            await self._go_on(track, found, code, at)
+
+    async def _inspect_patiently(self, track: Track, code: int | None) -> Container | None:
+        """Raises RunnerError where the engine stays away."""
+        until = self._clock.boot() + self._house.patience
+        while True:
+            try:
+                return await self._client.inspect(track.record.run_id)
+            except EngineAway as error:
+                complaint = self._last_words(track)
+                if code == _REFUSED and not track.asked and is_unreachable(complaint):
+                    raise RunnerError(phrase_of(complaint, track.record.image)) from error
+                if self._clock.boot() >= until:
+                    raise RunnerError(
+                        f"the container engine was lost: {error}; the container {track.record.run_id} may live"
+                    ) from error
+            await anyio.sleep(_PAUSE)
+
+    def _without_container(self, track: Track, code: int | None, at: int) -> RunReport:
+        run_id = track.record.run_id
+        if track.asked:
+            return RunExited(run_id, None, track.asked, at)
+        if code != _REFUSED or track.record.client:
+            return RunLost(run_id, "its container is gone: somebody removed it", at)
+        return RunLost(run_id, phrase_of(self._last_words(track), track.record.image), at)
+
+    async def _go_on(self, track: Track, found: Container, code: int | None, at: int) -> None:
+        match found.status:
+            case "created" | "configured" | "initialized":
+                await self._was_made(track, found, code, at)
+            case "exited" | "dead" | "stopped":
+                whole = code == (0 if track.following else found.code)
+                if whole or track.tailed:
+                    self._end(track, self._exited(track, found, at))
+                else:
+                    track.tailed = True
+                    await self._next_client(track, follow=False)
+            case _:
+                track.container = found
+                if track.asked:
+                    await self._signal_container(track, track.asked)
+                if track.record.client:
+                    await anyio.sleep(_PAUSE)
+                await self._next_client(track, follow=True)
+
+    async def _was_made(self, track: Track, found: Container, code: int | None, at: int) -> None:
+        """It has never run: its start was refused, or the client died before (rule 25)."""
+        run_id = track.record.run_id
+        if track.asked:
+            self._end(track, RunExited(run_id, None, track.asked, at))
+        elif found.error or code in {125, 126, 127}:
+            words = found.error or self._last_words(track)
+            self._end(track, RunLost(run_id, phrase_of(words, track.record.image), at))
+        elif track.starts >= _STARTS:
+            self._end(track, RunLost(run_id, "its container could not be started", at))
+        else:
+            track.starts += 1
+            await self._next_client(track, words=("start", "--attach", "--sig-proxy=false", run_id))
+
+    async def _next_client(self, track: Track, words: Sequence[str] = (), *, follow: bool = False) -> None:
+        """Go on with the log where it broke off, or with what `words` say."""
+        track.following = not words
+        former, record = track.record.client_id, track.record.next_client()
+        program = self._house.engine.program
+        if not words:
+            since = _written_at(record.log)
+            words = ("logs", *(("--follow",) if follow else ()), "--since", since, record.run_id)
+        request = RunRequest(
+            record.client_id, commands.as_shell_command([program, *words]), self._house.engine.variables,
+            record.directory, record.log,
+        )  # fmt: skip
+        try:
+            self._records.put(record)
+            track.record = record
+            await self._inner.start([request])
+            await self._inner.forget([former])
+        except (RunnerError, OSError) as error:
+            self._end(track, RunLost(record.run_id, f"it cannot be followed: {_phrase(error)}", self._clock.wall()))
+
+    def _exited(self, track: Track, found: Container, at: int) -> RunExited:
+        run_id, code, note = track.record.run_id, found.code, None
+        if found.out_of_memory:
+            note = "its container ran out of memory"
+        elif code == 127 and lacks_shell(self._last_words(track)):
+            note = f"the image {track.record.image} has no shell (sh); choose one that has"
+        if track.asked and code == _SIGNALLED + track.asked:
+            return RunExited(run_id, None, track.asked, at, note)
+        return RunExited(run_id, code, None, at, note)
+
+    def _last_words(self, track: Track) -> str:
+        """The end of what this run has written to its log."""
+        with suppress(OSError), open(track.record.log, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(track.record.began, size - _LAST_WORDS))
+            return file.read().decode(errors="replace")
+        return ""
+
+    # ---- the port --------------------------------------------------------------------------------
+
+    async def reports(self) -> list[RunReport]:
+        """The next bunch of reports; waits for at least one."""
+        while not self._reports:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        reports, self._reports = self._reports, []
+        return reports
+
+    async def processes(self, run_id: str) -> list[RunProcess]:
+        """Every living process of a run; of a container's also its client."""
+        track = self._tracks.get(run_id)
+        if track is None:
+            return await self._inner.processes(run_id)
+        found = await self._processes_in(track)
+        clients = await self._inner.processes(track.record.client_id)
+        if found:
+            clients = [replace(one, leader=False) for one in clients]
+        return [*found, *clients]
+
+    async def _processes_in(self, track: Track) -> list[RunProcess]:
+        container = track.container
+        if container is not None and (seen := processes_in(container.id, container.pid)):
+            return seen
+        if track.empty:
+            return []
+        try:
+            container = await self._client.inspect(track.record.run_id)
+        except RunnerError:
+            return []
+        if container is None or not container.pid or container.run_id != track.record.run_id:
+            return []
+        track.container = None if track.ended else container
+        seen = processes_in(container.id, container.pid)
+        return seen or [RunProcess(container.pid, 0, f"container {track.record.run_id}", leader=True)]
+
+    async def signal(self, run_id: str, signal: int) -> int:
+        """Send a signal to every process of a run; how many there were."""
+        track = self._tracks.get(run_id)
+        if track is None:
+            outer = self._inside.get(run_id)
+            if outer is not None:
+                await self._client.signal_command(outer, run_id, signal)
+            return await self._inner.signal(run_id, signal)
+        count = len(await self.processes(run_id))
+        track.asked = signal
+        if not await self._signal_container(track, signal) or signal == SIGKILL:
+            # It is not there yet: without its client it will not come.
+            await self._inner.signal(track.record.client_id, SIGKILL)
+        return count
+
+    async def _signal_container(self, track: Track, signal: int) -> bool:
+        """Whether it runs, and so was signalled."""
+        try:
+            found = await self._client.inspect(track.record.run_id)
+            if found is None or not found.pid or found.run_id != track.record.run_id:
+                return False
+            if signal == SIGKILL or not await self._client.signal_all(track.record.run_id, signal):
+                await self._client.signal_first(track.record.run_id, signal)
+        except RunnerError as error:
+            self._log.warning("container_not_signalled", run_id=track.record.run_id, reason=str(error))
+            return False
+        return True
+
+    async def leftovers(self) -> Mapping[str, list[RunProcess]]:
+        """Living processes of runs whose leader has ended; none of containers, that end with their leader."""
+        found = await self._inner.leftovers()
+        if not self._tracks:
+            return found
+        return {run_id: left for run_id, left in found.items() if run_of(run_id) not in self._tracks}
+
+    async def known(self, run_ids: Sequence[str]) -> Mapping[str, RunReport | str]:
+        """What became of runs that an earlier engine asked for."""
+        mine = {run_id: self._tracks[run_id] for run_id in run_ids if run_id in self._tracks}
+        clients = {track.record.client_id: run_id for run_id, track in mine.items()}
+        told = await self._inner.known([*clients, *(run_id for run_id in run_ids if run_id not in mine)])
+        fates: dict[str, RunReport | str] = {}
+        for asked, fate in told.items():
+            run_id = clients.get(asked)
+            fates[run_id or asked] = fate if run_id is None else self._fate(mine[run_id], fate)
+        return fates
+
+    def _fate(self, track: Track, fate: RunReport | str) -> RunReport | str:
+        track.followed = True
+        if fate == "absent" and not track.record.client:
+            self._records.remove(track.record.run_id)
+            del self._tracks[track.record.run_id]
+            return "absent"
+        track.started = True
+        if isinstance(fate, RunStarted) or fate == "running":
+            return "running"
+        self._tasks.start_soon(self._resolve, track, fate)
+        return "running"
+
+    async def forget(self, run_ids: Sequence[str]) -> None:
+        """The results of these runs are saved: their containers are removed."""
+        done = {run_id for run_id in run_ids if run_id in self._tracks}
+        for run_id in done:
+            track = self._tracks[run_id]
+            if track.record.client:
+                await self._inner.forget([client_id(run_id, n) for n in range(1, track.record.client + 1)])
+        await self._inner.forget(run_ids)
+        self._unremoved |= done
+        if done:
+            self._tasks.start_soon(self._remove_all)
+
+    async def _remove_all(self) -> None:
+        removing, self._unremoved = self._unremoved, set()
+        for run_id in removing:
+            try:
+                found = await self._client.inspect(run_id)
+                if found is not None and found.run_id == run_id and found.state == str(self._house.state):
+                    await self._client.remove(run_id)
+            except RunnerError as error:
+                self._log.warning("container_not_removed", run_id=run_id, reason=str(error))
+                self._unremoved.add(run_id)
+                continue
+            self._records.remove(run_id)
+            self._tracks.pop(run_id, None)
+
+    async def _remove_unclaimed(self) -> None:
+        """What an earlier engine had done with and not removed: once it has ended, and nobody asked for it."""
+        await anyio.sleep(_SETTLING)
+        for run_id, track in list(self._tracks.items()):
+            if not track.followed:
+                with suppress(RunnerError):
+                    found = await self._client.inspect(run_id)
+                    if found is None or not found.pid:
+                        self._unremoved.add(run_id)
+        await self._remove_all()
+
+
+def _way_to(socket: str) -> str:
+    """What is mounted for a socket: its folder, where nothing else lies in it, so that a new one is seen."""
+    folder = os.path.dirname(socket)
+    try:
+        return folder if os.listdir(folder) == [os.path.basename(socket)] else socket
+    except OSError:
+        return socket
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _written_at(path: str) -> str:
+    """When something was last written, as RFC 3339 has it; the epoch where nothing was."""
+    try:
+        at = os.stat(path).st_mtime
+    except OSError:
+        at = 0.0
+    return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+def _phrase(error: Exception) -> str:
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
