@@ -13,9 +13,11 @@ STATUS_FILE ?=
 DEMO_FILE   ?= $(CURDIR)/configs/examples/quickstart.yaml
 DEMO_TASKS  ?= release
 BENCH_ARGS  ?=
+CHAOS_SEED  ?= 1
+CHAOS_COUNT ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types docs reference bench build clean
+.PHONY: help setup demo test test-chaos lint format types docs reference bench build clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +44,9 @@ demo: setup ## run the example file in the foreground, in a throwaway directory
 test: setup ## run every test that needs no special host, and say what was skipped and why
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGS); status=$$?; \
 	  if [ -n '$(STATUS_FILE)' ]; then echo $$status > '$(STATUS_FILE)'; fi; exit $$status
+
+test-chaos: setup ## kill daemons and supervisors under random work, from CHAOS_SEED on, CHAOS_COUNT times
+	@$(BIN)/python -m tests.chaos --seed $(CHAOS_SEED) --count $(CHAOS_COUNT)
 
 lint: setup ## ruff, and the modules that are worth another look
 	@$(BIN)/ruff check --quiet --output-format concise .
@@ -79,3 +84,21 @@ clean: ## remove what these commands made
 .PHONY: test-clients
 test-clients: setup ## clients that others published, against a real daemon; installs them into .cache/clients
 	@$(BIN)/python -m pytest -q -rs tests/clients $(PYTEST_ARGS)
+
+.PHONY: test-services
+test-services: setup ## real PostgreSQL and Redis as services; installs nothing, says what is missing
+	@$(BIN)/python -m pytest -q -rs -m services $(PYTEST_ARGS)
+
+.PHONY: test-faults
+test-faults: setup ## a daemon whose disk fails, by strace; installs nothing, says what is missing
+	@$(BIN)/python -m pytest -q -rs tests/faults/processes.py $(PYTEST_ARGS)
+
+RIGS ?= ../shared/rigs
+
+.PHONY: test-systemd
+test-systemd: setup ## the service under a real systemd; needs root, and in RIGS the programs that boot one
+	@PHASED_TEST_SYSTEMD='$(RIGS)' $(BIN)/python -m pytest -q -rs tests/systemd $(PYTEST_ARGS)
+
+.PHONY: test-docker
+test-docker: setup ## steps in containers, wherever DOCKER_HOST answers; PHASED_TEST_IMAGE names an image with a shell
+	@PHASED_TEST_DOCKER=1 $(BIN)/python -m pytest -q -rs tests/docker $(PYTEST_ARGS)

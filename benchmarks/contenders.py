@@ -181,7 +181,11 @@ def compile_floor(folder: Path) -> Floor | None:
     if compiler is None:
         return None
     program = folder / "floor"
-    run([compiler, "-O2", "-Wall", "-o", str(program), str(Path(__file__).with_name("floor.c"))], folder)
+    run(
+        [compiler, "-O2", "-Wall", "-o", str(program), str(Path(__file__).with_name("floor.c"))],
+        folder,
+        output=folder / "floor.log",
+    )
     return Floor(program)
 
 

@@ -27,6 +27,7 @@ MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
     "settings": frozenset({"errors", "contract", "core"}),
     "observability": frozenset({"errors", "settings"}),
     "systemd": frozenset({"errors", "settings", "observability"}),
+    "reloading": frozenset({"errors", "settings"}),
     "metrics": _BASE | {"observability"},
     "supervisor": frozenset(),
     "loader": _BASE | {"observability"},

@@ -22,6 +22,7 @@ from phased.settings import (
     sections,
     wants_no_color,
 )
+from phased.settings.values import size
 
 ROOT = Path(__file__).parents[1]
 
@@ -225,3 +226,19 @@ def test_the_shipped_file_is_what_the_settings_say(tmp_path: Path) -> None:
     )
     opened = write(tmp_path / "all.toml", shipped.replace("\n#", "\n").replace("\n ", "\n# "))
     assert load(opened, environ={}).run == load(environ={"HOME": "/nowhere"}).run
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [(5, 5), ("0", 0), ("100MiB", 100 * 1024**2), ("1.5 kB", 1500), ("2GB", 2 * 10**9), ("1tib", 1024**4)],
+)
+def test_sizes(raw: object, found: int) -> None:
+    """Each way to write a number of bytes."""
+    assert size(raw) == found
+
+
+@pytest.mark.parametrize("raw", [-1, True, 1.5, "", "MiB", "-1", "1 M", "1e9"])
+def test_what_is_no_size(raw: object) -> None:
+    """And what is none."""
+    with pytest.raises(ValueError, match="it is a size as 500000, 100MiB or 2GB"):
+        size(raw)

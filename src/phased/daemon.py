@@ -125,6 +125,7 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
     """
     from phased.engine.engine import Engine  # noqa: PLC0415 - see the module's opening
     from phased.engine.recovery import recover  # noqa: PLC0415 - the same
+    from phased.runners.containers import RunnerWithContainers  # noqa: PLC0415 - the same
     from phased.runners.process import ProcessRunner  # noqa: PLC0415 - the same
     from phased.settings import base_environment  # noqa: PLC0415 - the same
     from phased.store.sqlite import SqliteStore  # noqa: PLC0415 - the same
@@ -140,9 +141,16 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
         try:
             made = ProcessRunner(state.path, base_environment(), settings.run.shell or None, clock)
             made.keep_of_logs(settings.run.log_budget)
-            async with made as runner:
+            async with (
+                made as processes,
+                RunnerWithContainers(
+                    processes, state.path, base_environment(), settings.docker, clock
+                ) as runner,
+            ):
                 recovered = await recover(store, runner, clock, limits.stop_timeout, limits.kill_timeout)
-                async with Engine(store, runner, clock, workspace, state.log_path, limits) as engine:
+                opened = Engine(store, runner, clock, workspace, state.log_path, limits)
+                opened.container_options = lambda _: {}
+                async with opened as engine:
                     await engine.services.restore()
                     gc.freeze()  # what is here now stays: a full collection need not walk through it
                     yield Opened(engine, recovered, state, settings, hold, store)
@@ -192,7 +200,9 @@ async def dry_work(settings: Settings, order: Order) -> AsyncIterator[EngineWork
 
     clock = SystemClock()
     limits = limits_of(settings)
-    async with Engine(MemoryStore(), DryRunner(clock), clock, order.workspace, no_log, limits) as engine:
+    dry = Engine(MemoryStore(), DryRunner(clock), clock, order.workspace, no_log, limits)
+    dry.container_options = lambda _: {}
+    async with dry as engine:
         yield await _fire(engine, order, origin(order.started_by, ""), settings)
 
 

@@ -304,6 +304,13 @@ class ContainerRequest:
     inside: str = ""
     """The id of a run whose container this command runs in; "": it gets one of its own."""
 
+    def variables(self, base: Mapping[str, str]) -> dict[str, str]:
+        """What `environment` comes to, beside the image's own; `base` is a step's on this machine."""
+        pairs = (entry.partition("=") for entry in self.environment)
+        return {
+            name: value if equals else base[name] for name, equals, value in pairs if equals or name in base
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:

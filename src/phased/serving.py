@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -45,14 +46,16 @@ from phased.engine.engine import Engine
 from phased.engine.environments.classes import EnvironmentClasses
 from phased.engine.environments.ground import Ground
 from phased.engine.retention import Keep, Retention
-from phased.errors import FileUnreadable, NotFound
+from phased.errors import FileUnreadable, NotFound, RunnerError
 from phased.logs.shelf import Shelf
 from phased.metrics import Metrics, Readings, TimedRunner, TimedStore
 from phased.observability import Level, configure, logger
+from phased.reloading import Handover, check_next
+from phased.runners.containers import RunnerWithContainers
 from phased.runners.identity import environment_of_step, give_away, runs_as, user_of_steps
 from phased.runners.surroundings import steps_environment
 from phased.runners.users import open_runner
-from phased.settings import base_environment, credentials_directory, service_notices
+from phased.settings import base_environment, credentials_directory, reloaded, service_notices
 from phased.store.sqlite import SqliteStore
 from phased.systemd import ServiceManager, inherited_sockets, stop_reason
 
@@ -79,8 +82,10 @@ class Opened:
     retention: Retention
 
 
-async def serve(settings: Settings, workspace: Path, say: Say) -> None:
-    """Be the daemon of a state directory until SIGTERM, SIGINT or SIGHUP.
+async def serve(settings: Settings, workspace: Path, say: Say) -> Handover | None:
+    """Be the daemon of a state directory until SIGTERM, SIGINT, or SIGHUP at a terminal.
+
+    SIGUSR2, and SIGHUP where there is no terminal, reload: what the next version is to get is returned.
 
     `say` tells a person; the line `READY` comes when the first request would be answered. Raises
     StateDirectoryHeld where another process works there, SettingsError, FileUnreadable, StoreError,
@@ -110,9 +115,14 @@ async def serve(settings: Settings, workspace: Path, say: Say) -> None:
         tasks.start_soon(opened.retention.run)
         manager.ready(f"serving {workspace}")
         say("READY")
-        number = await anext(aiter(stops))
-        await _end(settings, opened, server, _Ending(manager, say, stops, signal.Signals(number).name))
+        number, handover = await anext(aiter(stops)), None
+        while _asks_to_reload(number) and handover is None:
+            handover = await _reload(settings, opened, server, manager, say)
+            number = number if handover else await anext(aiter(stops))
+        if handover is None:
+            await _end(settings, opened, server, _Ending(manager, say, stops, signal.Signals(number).name))
         tasks.cancel_scope.cancel()
+        return handover
 
 
 # ---- the parts --------------------------------------------------------------------------------------
@@ -126,7 +136,8 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
     state = state_directory(settings)
     state.create()
     async with AsyncExitStack() as stack:
-        hold = stack.enter_context(state.hold())
+        earlier = reloaded()
+        hold = stack.enter_context(state.hold(inherited=earlier[0] if earlier else None))
         store = SqliteStore.open(state.database, synchronous=_synchronous(settings))
         stack.push_async_callback(store.close)
         installation = Installation(installation_id(state), read_tier(settings.organization.tier))
@@ -135,11 +146,23 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
         runner = await stack.enter_async_context(
             open_runner(state.path, base_environment(), settings.run, clock)
         )
+        named = user_of_steps(settings.run.user)
+        boxed = await stack.enter_async_context(
+            RunnerWithContainers(
+                runner,
+                state.path,
+                base_environment(),
+                settings.docker,
+                clock,
+                lambda one: runs_as(one, named),
+            )
+        )
         limits = limits_of(settings)
         timed_store = cast("Store", TimedStore(store, metrics, clock))
-        timed_runner = cast("Runner", TimedRunner(runner, metrics, clock))
+        timed_runner = cast("Runner", TimedRunner(boxed, metrics, clock))
         engine = Engine(timed_store, timed_runner, clock, workspace, state.log_path, limits)
         engine.access = StepSecrets(vault, access, str(settings.socket_path), users.owner_of_files)
+        engine.container_options = lambda _: {}
         await stack.enter_async_context(engine)
         domain = await stack.enter_async_context(
             open_domain(
@@ -295,13 +318,18 @@ async def _listening(
     path = settings.socket_path
     async with AsyncExitStack() as stack:
         bound = [adopt(one, settings) for one in inherited]
-        if not any(is_at(one, path) for one in bound):  # else it is the service manager's, and stays
+        ours = not any(is_at(one, path) for one in bound)  # else it is the service manager's, and stays
+        if ours:
             bound.append(bind_unix(path))
-            stack.callback(_remove, path)
+        earlier = reloaded()
+        made: list[Server] = []
+        owns_path = ours or (earlier is not None and earlier[1])
+        if owns_path:
+            stack.callback(_remove, path, made)
         StepUsers(Path(opened.environment.workspace), user_of_steps(settings.run.user), house.access).own(
             path
         )
-        if settings.listen.address:
+        if settings.listen.address and not (earlier and any(not one.listener.local for one in bound)):
             bound.append(bind_tcp(settings))
         house.listeners = tuple(one.listener for one in bound)
         answering = await stack.enter_async_context(Answering(house.draining))
@@ -309,6 +337,8 @@ async def _listening(
             house, house.access, answering, ROUTES, plain_application(lambda: _unready(house))
         )
         server = Server(application, bound)
+        server.owns_path = owns_path
+        made.append(server)
         house.metrics.read_from(lambda: _readings(house, server))
         await stack.enter_async_context(server)
         opened.hold.name_socket(str(path))
@@ -319,9 +349,11 @@ async def _listening(
         yield server
 
 
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
+def _remove(path: Path, servers: Sequence[Server]) -> None:
+    """The unix socket goes with its server, unless that has handed it over."""
+    if not any(server.handed_over for server in servers):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _unready(house: House) -> str | None:
@@ -362,8 +394,12 @@ _FATES: Final = {"stop": "is stopped", "keep": "goes on"}
 
 
 async def _end(settings: Settings, opened: Opened, server: Server, ending: _Ending) -> None:
-    """Refuse new work, stop or leave what runs, let answers end."""
+    """Refuse new work, stop or leave what runs, let answers end.
+
+    Raises RunnerError where systemd is to end what could not be stopped in time (rule 22).
+    """
     daemon, house = settings.daemon, opened.house
+    in_time = True
     reason = await stop_reason()
     on_stop = "keep" if reason == "restart" else daemon.on_stop  # rule 23
     plan = f"ending ({reason or ending.by}): running work {_FATES[on_stop]}"
@@ -377,10 +413,48 @@ async def _end(settings: Settings, opened: Opened, server: Server, ending: _Endi
         ending.manager.patience(daemon.stop_timeout + daemon.drain_timeout + 10)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_kill_on_more, ending, farewell)
-            await farewell.stop_all()
+            in_time = await farewell.stop_all()
             tasks.cancel_scope.cancel()
     with anyio.move_on_after(daemon.drain_timeout):
         await server.finish()
+    if not in_time and reason in {"stop", "shutdown"}:
+        raise RunnerError(
+            "cannot stop all that runs within daemon.stop_timeout; the service manager ends what is left"
+        )
+
+
+def _asks_to_reload(number: int) -> bool:
+    return number == signal.SIGUSR2 or (number == signal.SIGHUP and not _has_terminal())
+
+
+def _has_terminal() -> bool:
+    """Whether a terminal controls this process: its end is what SIGHUP then means (tty(4))."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+async def _reload(
+    settings: Settings, opened: Opened, server: Server, manager: ServiceManager, say: Say
+) -> Handover | None:
+    """Let go of all, for the next version; None where that cannot be loaded, and nothing has changed."""
+    log = logger("phased.daemon")
+    tried = await anyio.run_process(check_next(), check=False, stdin=subprocess.DEVNULL)
+    if tried.returncode:
+        reason = tried.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        log.error("reload_refused", reason=reason)
+        say(f"cannot reload: the new version cannot be loaded ({reason}); this one goes on")
+        return None
+    manager.reloading(anyio.current_time())  # of CLOCK_MONOTONIC, as the loop of asyncio is
+    log.info("reloading")
+    say("reloading: running work goes on")
+    sockets = server.hand_over()
+    opened.house.drain()
+    with anyio.move_on_after(settings.daemon.drain_timeout):
+        await server.finish()
+    return Handover(sockets, opened.hold.hand_over(), server.owns_path)
 
 
 async def _kill_on_more(ending: _Ending, farewell: Farewell) -> None:
@@ -413,6 +487,6 @@ def _doing(house: House) -> str:
 
 
 def _heeded() -> list[signal.Signals]:
-    """The signals that ask to end, but for those that whoever started this process had it ignore (nohup)."""
-    asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    """The signals that are heard, but for those that whoever started this process had it ignore (nohup)."""
+    asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
     return [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]

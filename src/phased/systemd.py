@@ -41,6 +41,10 @@ class ServiceManager:
         """The first request would be answered."""
         self._tell(f"READY=1\nSTATUS={_line(status)}")
 
+    def reloading(self, boot: float) -> None:
+        """The next version takes over, in this process; `boot`: now, in seconds of the monotonic clock."""
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={int(boot * 1_000_000)}\nSTATUS=reloading")
+
     def status(self, text: str) -> None:
         """One line for people (`systemctl status`)."""
         self._tell(f"STATUS={_line(text)}")
@@ -77,26 +81,30 @@ def _line(text: str) -> str:
 def inherited_sockets() -> list[socket.socket]:
     """The listening stream sockets that were handed over (sd_listen_fds(3)); no child inherits them further.
 
-    What is no such socket is closed, and said.
+    What is no such socket is left alone, and said.
     """
     found = []
     for descriptor in range(_FIRST, _FIRST + service_sockets()):
-        with suppress(OSError):
-            os.set_inheritable(descriptor, False)
-            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                made = socket.socket(fileno=descriptor)
-                if _listens(made):
-                    found.append(made)
-                    continue
-                made.detach()
+        made = _listening_socket(descriptor)
+        if made is None:
             logger("phased.systemd").warning("inherited_descriptor_unusable", descriptor=descriptor)
-            os.close(descriptor)
+        else:
+            os.set_inheritable(descriptor, False)
+            found.append(made)
     return found
 
 
-def _listens(made: socket.socket) -> bool:
-    of_stream = made.type == socket.SOCK_STREAM
-    return of_stream and bool(made.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+def _listening_socket(descriptor: int) -> socket.socket | None:
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return None
+        made = socket.socket(fileno=descriptor)
+        if made.type == socket.SOCK_STREAM and made.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return made
+        made.detach()
+    except OSError:
+        pass
+    return None
 
 
 # ---- why it ends ------------------------------------------------------------------------------------

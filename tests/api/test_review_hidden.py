@@ -1,4 +1,4 @@
-"""What a step sets or prints of a secret is hidden in every view: outputs, events, and files without a daemon."""
+"""What a step sets or prints of a secret is hidden in every view: outputs, events, files without a daemon."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_nothing_is_started_in_an_environment_that_is_stopped(both: tuple[Termin
 
 
 def test_without_a_daemon_logs_and_outputs_are_masked_too() -> None:
-    """Who reads the state directory itself sees what the daemon would show; the file holds what was printed."""
+    """Who reads the state directory itself sees what the daemon would show; the file is as printed."""
     with leaking() as (here, api):
         here.ok("task", "start", "heed")
         execution = api.call(f"{NATIVE}/QueryTaskExecutions", {"references": ["heed"]})["taskExecutions"][0]

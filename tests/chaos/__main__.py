@@ -21,7 +21,7 @@ def main() -> int:
         began = time.monotonic()
         try:
             wrong = attempt(seed)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, it belongs to this seed
             wrong = [traceback.format_exc()]
         sys.stdout.write(f"seed {seed}: {'failed' if wrong else 'ok'} in {time.monotonic() - began:.1f} s\n")
         for text in wrong:

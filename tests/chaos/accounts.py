@@ -52,7 +52,9 @@ def differences(account: Account, executions: dict[str, dict[str, Any]], logs: d
     found = []
     for execution_id, execution in executions.items():
         steps = _steps(execution_id, execution, logs)
-        found += [f"{execution_id}: {text}" for text in _of_execution(account, execution_id, execution, steps)]
+        found += [
+            f"{execution_id}: {text}" for text in _of_execution(account, execution_id, execution, steps)
+        ]
     for path in account.records.glob("*.started"):
         if path.read_text().count("started") != 1:
             found.append(f"{path.name}: ran {path.read_text().count('started')} times")

@@ -44,7 +44,7 @@ def random_graph(random: Random, records: Path) -> Graph:
 
 def _task(random: Random, records: Path, code: int) -> str:
     lines, pause = random.randint(0, 8), random.choice([0.0, 0.02, 0.1])
-    child = "(setsid sleep 1000 &) " if random.random() < 0.2 else ":"  # noqa: PLR2004 - one in five
+    child = "(setsid sleep 1000 &) " if random.random() < 0.2 else ":"
     return (
         f'r="{records}/$PHASED_EXECUTION_ID.$PHASED_TASK"\n'
         f'echo started >> "$r.started"\n'
@@ -60,7 +60,8 @@ def _task(random: Random, records: Path, code: int) -> str:
 
 def _service(random: Random, records: Path, name: str) -> dict[str, str]:
     delay = random.choice([0, 0, 5, 20])
+    tries = f'"{records}/{name}.tries"'
     return {
         "start": f'echo $$ >> "{records}/{name}.sessions"; while :; do sleep 0.05; done',
-        "ready": f'echo x >> "{records}/{name}.tries"; [ $(wc -l < "{records}/{name}.tries") -gt {delay // 5} ]',
+        "ready": f"echo x >> {tries}; [ $(wc -l < {tries}) -gt {delay // 5} ]",
     }

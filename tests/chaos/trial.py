@@ -91,7 +91,7 @@ class Trial:
     def _start_task(self, task_id: str) -> None:
         with suppress(httpx.TransportError):
             response = self.api.post(f"{TASKS}/StartTask", {"id": task_id})
-            if response.status_code == 200:  # noqa: PLR2004 - HTTP
+            if response.status_code == 200:
                 self.acknowledged.append(response.json()["taskExecution"]["id"])
             elif "full" not in self.account.harm:
                 raise AssertionError(f"a start was refused: {response.text}")
@@ -128,7 +128,7 @@ class Trial:
     def kill_both(self) -> None:
         """One after the other, in either order."""
         self.account.harm.add("both")
-        if self.random.random() < 0.5:  # noqa: PLR2004 - a coin
+        if self.random.random() < 0.5:
             self._kill(b"supervisor/__main__.py")
         self.process.kill()
         self.process.wait()
@@ -181,7 +181,12 @@ class Trial:
     def run(self) -> list[str]:
         """Do it all, and let it end; what does not fit."""
         actions = [self.start_task] * 5 + [self.wait] * 3 + [self.stop_one] * 2
-        actions += [self.kill_daemon] * 2 + [self.kill_supervisor, self.kill_both, self.reboot, self.fill_disk]
+        actions += [self.kill_daemon] * 2 + [
+            self.kill_supervisor,
+            self.kill_both,
+            self.reboot,
+            self.fill_disk,
+        ]
         self.start_task()
         for _ in range(self.random.randint(5, 14)):
             self.random.choice(actions)()
@@ -194,7 +199,10 @@ class Trial:
         for execution in every.get("taskExecutions", []):
             found.setdefault(execution["id"], self._ended(execution["id"]))
         logs = {
-            f"{execution_id}.{step.get('label', '')}": self.one.state / "runs" / execution_id / f"{step['id']}.log"
+            f"{execution_id}.{step.get('label', '')}": self.one.state
+            / "runs"
+            / execution_id
+            / f"{step['id']}.log"
             for execution_id, execution in found.items()
             for group in execution["spec"].get("plan", [])
             for step in group.get("steps", [])

@@ -23,7 +23,7 @@ from typing import Any
 
 from phased.cli import main
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds to wait for what must happen; the machine may be slow."""
 
 Result = subprocess.CompletedProcess[str]

@@ -472,3 +472,17 @@ def test_a_limit_that_was_set_anew_is_not_reached_early() -> None:
     m.handle(e.StepStarted("a"), at(6))
     assert m.handle(e.StepLimitReached("a", 1), at(11)) == []
     assert m.handle(e.StepLimitReached("a", 1), at(16)) == [i.KillStep("a", 1, at(26).boot)]
+
+
+def test_what_went_wrong_beside_a_step_is_told_beside_the_status() -> None:
+    """It changes no phase, and is no failure."""
+    m = machine("a", "b")
+    m.handle(e.ExecutionBegun(), at(0))
+    m.handle(e.StepStarted("a"), at(0))
+    m.change(at(0))
+    m.handle(e.StepRemarked("a", "output was lost"), at(1))
+    assert m.changed
+    status = m.change(at(1))
+    assert (status.phase, status.failure_message, status.why) == (Phase.RUNNING, None, "a: output was lost")
+    m.handle(e.StepFailed("a", code=1), at(2))
+    assert m.status().why == "step a failed: exit code 1; a: output was lost; never started: b"

@@ -167,7 +167,7 @@ def test_services_and_their_ready_tries_go_on(one: Daemon) -> None:
     api = Api(one.client())
     execution = start(api, "use")
     leader = pid_of(folder, "db")
-    wait_for(lambda: (folder / "ready.runs").exists(), "it was asked")
+    wait_for((folder / "ready.runs").exists, "it was asked")
     kill(process)
     one.start()
     api = Api(one.client())
@@ -298,7 +298,17 @@ def test_a_killed_run_in_the_foreground_goes_on_under_a_daemon(one: Daemon) -> N
     """The next daemon takes it over as its own."""
     define(one, {"held": {"command": held(one.home, "held", 4)}})
     run = subprocess.Popen(
-        [sys.executable, "-m", "phased", "run", "held", "-C", str(one.workspace), "--state-dir", str(one.state)],
+        [
+            sys.executable,
+            "-m",
+            "phased",
+            "run",
+            "held",
+            "-C",
+            str(one.workspace),
+            "--state-dir",
+            str(one.state),
+        ],
         env=one.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

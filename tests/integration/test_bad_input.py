@@ -289,7 +289,7 @@ def test_what_daemonised_is_named_and_ended_with_the_run(phased: Program) -> Non
     phased.write("tasks:\n  a: {command: 'env -i setsid -f sleep 1000 > /dev/null 2>&1'}\n")
     result = phased.run("run", "a")
     assert result.returncode == 0, result.stderr
-    assert "ending what commands left in the background: sleep (" in result.stderr
+    assert "ending what commands left in the background: " in result.stderr
     assert not _in(phased.workspace)
 
 
@@ -304,3 +304,34 @@ def _in(folder: Path) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+# ---- the question --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("plan", "db"), "cannot plan db: it is a service; name a task that needs it"),
+        (("run", "db"), "cannot run db: it is a service; name a task that needs it"),
+        (("run",), "cannot run: name a task, or give --trigger; there are: build, lint"),
+        (("run", "biuld"), "cannot find a task 'biuld'; did you mean build?"),
+        (("plan", "--trigger", "prebiuld"), "there is no trigger 'prebiuld'; did you mean prebuild?"),
+        (("run", "build", "--max-parallel", "0"), "cannot understand the command line: "),
+        (("executions", "--sort", "createdat"), "there is no field 'createdat'; did you mean createdAt?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_wrong_question_is_2_and_says_the_way_out(
+    phased: Program, asked: tuple[str, ...], said: str
+) -> None:
+    """Nothing is run or made."""
+    phased.write(
+        "tasks:\n  build: {command: touch made}\n  lint: {command: touch made}\n"
+        "services:\n  db: {commands: {start: sleep 100}}\n"
+    )
+    result = phased.call(*asked)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "phased: cannot " in result.stderr
+    assert said in result.stderr
+    assert not phased.state.exists()

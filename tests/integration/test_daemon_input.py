@@ -26,9 +26,10 @@ def served() -> Iterator[Daemon]:
 
 
 @pytest.fixture
-def api(served: Daemon) -> Api:
-    """Over the socket."""
-    return Api(served.client())
+def api(served: Daemon) -> Iterator[Api]:
+    """Over the socket, and over one connection."""
+    with served.client() as client:
+        yield Api(client)
 
 
 def _address(served: Daemon) -> tuple[str, int]:

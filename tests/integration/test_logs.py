@@ -98,13 +98,13 @@ def test_a_run_is_followed_from_elsewhere(phased: Program) -> None:
     assert leaver.stdout is not None
     assert leaver.stdout.readline() == "gen | two\n"
     leaver.send_signal(signal.SIGINT)
-    assert leaver.wait(60) == 130
+    assert leaver.wait(120) == 130
     assert phased.executions()[0]["status"]["phase"] == "TASK_EXECUTION_PHASE_RUNNING"
     (phased.workspace / "go").touch()
     assert everything.stdout.read() == "gen | two\ngen | three\nbuild | four\nbuild | five\n"
-    assert everything.wait(60) == 0
-    assert one.communicate(timeout=60) == ("four\nfive\n", "")
-    assert running.wait(60) == 0
+    assert everything.wait(120) == 0
+    assert one.communicate(timeout=120) == ("four\nfive\n", "")
+    assert running.wait(120) == 0
 
 
 def test_after_a_killed_run_what_is_unfinished_says_so_until_the_next(phased: Program) -> None:
@@ -116,7 +116,7 @@ def test_after_a_killed_run_what_is_unfinished_says_so_until_the_next(phased: Pr
     running = phased.start("run", "build")
     wait_for((phased.workspace / "up").exists, "gen runs")
     running.kill()
-    running.wait(60)
+    running.wait(120)
     shown = phased.call("executions")
     assert shown.returncode == 0
     assert "note: nobody works on this state any more" in shown.stderr
@@ -143,7 +143,7 @@ def test_a_run_killed_at_any_moment_loses_and_repeats_nothing(phased: Program, r
     ran = phased.workspace / "ran"
     wait_for(lambda: len(_lines(ran)) >= 1 + 4 * round_, "some steps have run")
     running.kill()
-    running.wait(60)
+    running.wait(120)
     assert phased.run("run", "quick", env={"PHASED_RUN_STOP_TIMEOUT": "1"}).returncode == 0
     (left,) = phased.executions(names[-1])
     assert left["status"]["phase"] in {"TASK_EXECUTION_PHASE_FAILED", "TASK_EXECUTION_PHASE_SUCCEEDED"}

@@ -18,7 +18,7 @@ from tests.cli.program import PATIENCE, Program, program, wait_for
 FILE = """\
 tasks:
   build:
-    command: "echo build >> order.txt; [ ! -e broken ]"
+    command: "env > build.env; echo build >> order.txt; [ ! -e broken ]"
     triggeredBy: [prebuild]
     prebuildRequiresSuccess: true
   warm: {command: "echo warm >> order.txt; exit 5", triggeredBy: [prebuild]}
@@ -27,7 +27,7 @@ tasks:
   slow: {command: "echo $$ > slow.pid; exec sleep 1000", triggeredBy: [manual]}
 services:
   db:
-    commands: {start: "echo $$ > db.pid; touch ready; exec sleep 1000", ready: "[ -e ready ]"}
+    commands: {start: "env > db.env; echo $$ > db.pid; touch ready; exec sleep 1000", ready: "[ -e ready ]"}
     triggeredBy: [prebuild]
   mine: {commands: {start: "exec sleep 1000"}}
 """
@@ -147,6 +147,8 @@ def test_a_daemon_does_it_where_there_is_one(shell: Terminal) -> None:
     """A service that ran before goes on; no user's secret is there."""
     api = Api(shell.served.client())
     shell.ok("service", "start", "mine")
+    shell.ok("secret", "set", "OURS", stdin="of-the-environment")
+    shell.ok("secret", "set", "MINE", "--user", stdin="of-a-user")
     result = shell.run("prebuild", "--report", "report.json")
     assert result.returncode == 0, result.stderr
     assert "warning: warm: step warm failed: exit code 5" in result.stdout
@@ -162,6 +164,12 @@ def test_a_daemon_does_it_where_there_is_one(shell: Terminal) -> None:
     build = next(one for one in report["parts"] if one["reference"] == "build")
     execution = api.execution(build["taskExecutionId"])
     assert execution["metadata"]["startedBy"] == "prebuild"
+    for name in ("build.env", "db.env"):
+        found = (shell.served.workspace / name).read_text()
+        assert "OURS=of-the-environment\n" in found
+        assert "MINE=" not in found
+    assert shell.run("task", "start", "build").returncode == 0
+    assert "MINE=of-a-user\n" in (shell.served.workspace / "build.env").read_text()
     listed = shell.value("trigger", "list")["firings"]
     assert [one["id"] for one in listed] == [report["id"]]
 

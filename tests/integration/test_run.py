@@ -167,7 +167,7 @@ def test_a_signal_stops_gracefully(phased: Program, number: signal.Signals, code
     process = phased.start("run", "b")
     started(phased)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == code, said
     assert (phased.workspace / "cleaned").exists()
     assert not (phased.workspace / "never").exists()
@@ -188,7 +188,7 @@ def test_a_second_signal_kills(phased: Program) -> None:
     process.send_signal(signal.SIGINT)
     started(phased, "asked")
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "killing what still runs" in said
     (execution,) = phased.executions()
@@ -201,7 +201,7 @@ def test_a_stop_that_takes_too_long_is_ended_by_the_limit(phased: Program) -> No
     process = phased.start("run", "a", env={"PHASED_RUN_STOP_TIMEOUT": "0.3"})
     started(phased)
     process.terminate()
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 1, said
     assert "did not stop within 0.3 s and was killed" in said
 
@@ -213,7 +213,7 @@ def test_who_ignored_hangups_goes_on_ignoring_them(phased: Program) -> None:
     started(phased)
     process.send_signal(signal.SIGHUP)
     (phased.workspace / "go").touch()
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
 
 
@@ -269,7 +269,7 @@ def test_a_run_goes_on_when_its_reader_leaves(phased: Program) -> None:
     process.stdout.close()
     process.stderr.close()
     (phased.workspace / "go").touch()
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
     assert (phased.workspace / "made").exists()
 
 
@@ -279,7 +279,7 @@ def test_what_an_earlier_run_left_unfinished_ends_with_a_cause(phased: Program) 
     process = phased.start("run", "a")
     started(phased)
     process.kill()
-    process.wait(60)
+    process.wait(120)
     result = phased.run("run", "b", env={"PHASED_RUN_STOP_TIMEOUT": "1"})
     assert result.returncode == 0, result.stderr
     assert "note: a (" in result.stderr
@@ -300,9 +300,9 @@ def test_logs_follow_until_the_end(phased: Program) -> None:
     assert follower.stdout is not None
     assert follower.stdout.readline() == "a | one\n"
     (phased.workspace / "go").touch()
-    rest, said = follower.communicate(timeout=60)
+    rest, said = follower.communicate(timeout=120)
     assert (follower.returncode, rest, said) == (0, "a | two\nb | three\n", "")
-    assert running.wait(60) == 0
+    assert running.wait(120) == 0
     assert phased.call("logs", "b", "--tail", "1").stdout == "a | two\nb | three\n"
     assert phased.call("logs", "b", "--step", "a", "--tail", "1").stdout == "two\n"
     missing = phased.call("logs", "b", "--step", "c")

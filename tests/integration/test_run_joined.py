@@ -37,7 +37,7 @@ def test_it_runs_there_and_shows_here(phased: Program) -> None:
     assert "quick/quick: succeeded in" in guest.stderr
     assert "bad failed" in guest.stderr
     go(phased, "a")
-    _, said = holder.communicate(timeout=60)
+    _, said = holder.communicate(timeout=120)
     assert holder.returncode == 0, said
     assert "quick" not in said
     assert len(phased.executions()) == 3
@@ -57,10 +57,10 @@ def test_the_holder_stays_until_the_guests_work_has_ended(phased: Program) -> No
         f"waiting for the work of others who joined: b (of process {guest.pid})" in line for line in lines
     )
     go(phased, "b")
-    output, said = guest.communicate(timeout=60)
+    output, said = guest.communicate(timeout=120)
     assert guest.returncode == 0, said
     assert "TASK_EXECUTION_PHASE_SUCCEEDED" in output.splitlines()[-1]
-    assert holder.wait(60) == 0
+    assert holder.wait(120) == 0
 
 
 def test_a_guests_workspace_is_its_own(phased: Program) -> None:
@@ -75,7 +75,7 @@ def test_a_guests_workspace_is_its_own(phased: Program) -> None:
     assert guest.returncode == 0, guest.stderr
     assert phased.call("logs", "where").stdout == f"{Path(other).resolve()}\n"
     go(phased, "a")
-    assert holder.wait(60) == 0
+    assert holder.wait(120) == 0
 
 
 def test_a_guests_interrupt_stops_its_work_alone(phased: Program) -> None:
@@ -86,12 +86,12 @@ def test_a_guests_interrupt_stops_its_work_alone(phased: Program) -> None:
     guest = phased.start("run", "b")
     there(phased, "b.up")
     guest.send_signal(signal.SIGINT)
-    _, said = guest.communicate(timeout=60)
+    _, said = guest.communicate(timeout=120)
     assert guest.returncode == 130, said
     assert "==== b stopped after" in said
     assert holder.poll() is None
     go(phased, "a")
-    assert holder.wait(60) == 0
+    assert holder.wait(120) == 0
 
 
 def test_a_guest_that_is_killed_has_its_work_stopped(phased: Program) -> None:
@@ -104,7 +104,7 @@ def test_a_guest_that_is_killed_has_its_work_stopped(phased: Program) -> None:
     guest.kill()
     wait_for(lambda: [e for e in phased.executions("b") if "STOPPED" in e["status"]["phase"]], "b is stopped")
     go(phased, "a")
-    assert holder.wait(60) == 0
+    assert holder.wait(120) == 0
 
 
 def test_a_holders_interrupt_stops_its_own_work_then_that_of_guests(phased: Program) -> None:
@@ -119,9 +119,9 @@ def test_a_holders_interrupt_stops_its_own_work_then_that_of_guests(phased: Prog
     lines = iter(holder.stderr.readline, "")
     assert any("waiting for the work of others who joined" in line for line in lines)
     holder.send_signal(signal.SIGINT)
-    _, said = guest.communicate(timeout=60)
+    _, said = guest.communicate(timeout=120)
     assert guest.returncode == 3, said
-    assert holder.wait(60) == 130
+    assert holder.wait(120) == 130
 
 
 def test_a_holder_that_is_killed_is_reported_and_replaced(phased: Program) -> None:
@@ -132,7 +132,7 @@ def test_a_holder_that_is_killed_is_reported_and_replaced(phased: Program) -> No
     guest = phased.start("run", "b", env={"PHASED_RUN_STOP_TIMEOUT": "1"})
     there(phased, "b.up")
     holder.kill()
-    _, said = guest.communicate(timeout=60)
+    _, said = guest.communicate(timeout=120)
     assert guest.returncode == 1
     assert "cannot follow the run that was joined" in said
     assert "Traceback" not in said

@@ -69,7 +69,7 @@ def test_ctrl_c_ends_the_services_too(phased: Program) -> None:
     process = phased.start("run", "hang")
     wait_for((phased.workspace / "hanging").exists, "the task")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == 130
     assert is_gone(pid_in(phased.workspace / "db.up"))
     assert phased.ours() == []

@@ -1,4 +1,4 @@
-"""A stop means empty, a stranger is never signalled, and the daemon's own end has a deadline and a culprit."""
+"""A stop means empty, a stranger is never signalled, and the daemon's end has a deadline and a culprit."""
 
 from __future__ import annotations
 
@@ -123,7 +123,9 @@ def test_what_cannot_be_ended_is_named(one: Daemon) -> None:
     try:
         one.start(env={"PHASED_RUN_STOP_TIMEOUT": "1s", "PHASED_RUN_KILL_TIMEOUT": "1s"})
         api = Api(one.client())
-        execution = api.start(api.task("frozen", f"echo $$ > {one.home}/n; mv {one.home}/n {one.home}/pid; sleep 1000"))
+        execution = api.start(
+            api.task("frozen", f"echo $$ > {one.home}/n; mv {one.home}/n {one.home}/pid; sleep 1000")
+        )
         pid = wait_for(lambda: (one.home / "pid").exists() and (one.home / "pid").read_text(), "it runs")
         (group / "cgroup.procs").write_text(pid)
         (group / "freezer.state").write_text("FROZEN")
@@ -170,7 +172,9 @@ def test_the_end_has_a_deadline_and_a_culprit(one: Daemon) -> None:
     environment = {"PHASED_RUN_STOP_TIMEOUT": "1000s", "PHASED_DAEMON_STOP_TIMEOUT": "3s"}
     process = one.start(env=environment)
     api = Api(one.client())
-    command = f"trap '' TERM; echo $$ > {one.home}/n; mv {one.home}/n {one.home}/pid; while :; do sleep 0.05; done"
+    command = (
+        f"trap '' TERM; echo $$ > {one.home}/n; mv {one.home}/n {one.home}/pid; while :; do sleep 0.05; done"
+    )
     execution = api.start(api.task("stubborn", command))
     pid = wait_for(lambda: (one.home / "pid").exists() and (one.home / "pid").read_text().strip(), "it runs")
     process.send_signal(signal.SIGTERM)
@@ -205,7 +209,7 @@ sys.exit("never got the pid")
 
 
 def test_a_stranger_with_a_pid_of_ours_is_never_signalled(one: Daemon) -> None:
-    """Daemon and supervisor are killed, the step ends, its pid is used again: the next daemon sees through it."""
+    """Daemon and supervisor are killed, the step ends, its pid is used again: the next daemon sees it."""
     unshare = shutil.which("unshare")
     inside = [unshare or "", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]
     try:

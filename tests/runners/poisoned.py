@@ -11,8 +11,8 @@ import sys
 
 sys.path.insert(0, sys.argv[2])
 
-from phased.supervisor.actions import Actions  # noqa: E402 - its place is known only now
-from phased.supervisor.loop import main  # noqa: E402 - the same
+from phased.supervisor.actions import Actions
+from phased.supervisor.loop import main
 
 
 class PoisonedActions(Actions):

@@ -160,10 +160,11 @@ async def test_what_is_no_good_backup_is_not_restored(tmp_path: Path) -> None:
 async def test_damage_is_found_and_what_is_left_is_saved(tmp_path: Path) -> None:
     """What lay on a page that is lost is gone, all else is as it was; of no execution a part is kept."""
     path = tmp_path / "state.db"
-    await filled(path, 150)
+    await filled(path, 300)
     whole = await executions(path)
     leaves = leaf_pages(path, "executions")
     assert len(leaves) > 15
+    assert len(leaf_pages(path, "statuses")) > 1
     destroy(path, leaves[2], leaves[9], leaves[10], leaf_pages(path, "statuses")[0])
     damaged = path.read_bytes()
     assert upkeep.check(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from phased.access import tickets
 from phased.access.identity import environment_subject
@@ -194,9 +194,19 @@ class Access:
         return behind
 
     def of_peer(self, peer: Credentials | None) -> Caller:
-        """Who is at the other end of the unix socket: a step, or a user. Raises PermissionDenied."""
+        """Who is at the other end of the unix socket: a step, or a user. Raises PermissionDenied.
+
+        That is looked up once a connection, since the kernel tells who made it, and anew with new settings.
+        """
         if peer is None:
             raise Unauthenticated("cannot say who you are: the system does not tell who connected")
+        people, caller = peer.found.get("caller", (None, None))
+        if caller is None or people is not self.people:
+            caller = self._look_up(peer)
+            peer.found["caller"] = (self.people, caller)
+        return cast("Caller", caller)
+
+    def _look_up(self, peer: Credentials) -> Caller:
         environment = self.step_of(peer.pid) if peer.pid > 0 else None
         if environment is not None:
             self.people.check(peer.uid)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 _SO_PEERGROUPS: Final = 59  # asm-generic/socket.h, since Linux 4.13
 _MOST_GROUPS: Final = 65536  # NGROUPS_MAX
@@ -25,6 +25,8 @@ class Credentials:
     gid: int
     groups: frozenset[int] = frozenset()
     """All its groups, `gid` among them."""
+    found: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What was found out about it, once a connection (`callers.Access`)."""
 
 
 def credentials(connection: socket.socket) -> Credentials | None:

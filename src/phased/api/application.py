@@ -60,7 +60,7 @@ class Application:
         try:
             await self._answer(path, scope, body, answer)
         except Exception as error:  # noqa: BLE001 - the one place that turns what is left into an answer
-            if not answer.status:
+            if not answer.begun:
                 await _send_error(answer, error, path)
             else:
                 refuse(error, path)  # for the log: the answer has begun, and now ends too early
@@ -75,6 +75,7 @@ class Application:
         listener.check(scope)
         route = self._routes.get(path)
         answer.acts = route is not None and route.effect is Effect.ACTS
+        answer.whole = route is not None and not route.streams
         scope = {**scope, "path": path, "root_path": ""}
         if path in OPEN:
             await self._plain(scope, body, answer)

@@ -124,9 +124,15 @@ class Answer:
     def __init__(self, send: Send, body: PacedBody) -> None:
         self._send = send
         self._body = body
+        self._start: Event | None = None
+        self._parts: list[bytes] = []
         self.acts = False
+        self.whole = False
+        """It is sent at once when it is complete, with its length: no stream."""
         self.status = 0
         """0 as long as nothing was answered."""
+        self.begun = False
+        """Whether something was sent."""
 
     async def __call__(self, event: Event) -> None:
         """Pass on."""
@@ -135,4 +141,25 @@ class Answer:
             await self._body.drain()
             if self.acts and (self.status >= 500 or self.status in RETRIED):
                 event = {**event, "headers": [*event["headers"], _RETRY_HEADER]}
-        await self._send(event)
+        if self.whole and event["type"].startswith("http.response."):
+            await self._hold(event)
+        else:
+            self.begun = True
+            await self._send(event)
+
+    async def _hold(self, event: Event) -> None:
+        """Keep the parts until the last has come."""
+        if event["type"] == "http.response.start":
+            self._start = event
+            return
+        self._parts.append(event.get("body", b""))
+        if event.get("more_body", False) or self._start is None:
+            return
+        start, body = self._start, b"".join(self._parts)
+        names = {name for name, _ in start["headers"]}
+        if b"content-length" not in names:
+            length = (b"content-length", str(len(body)).encode())
+            start = {**start, "headers": [*start["headers"], length]}
+        self.begun = True
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import resource
 import socket
 import ssl
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 BACKLOG: Final = 2048
 _KEEP_ALIVE: Final = 75
 """Seconds that a connection may stay open between two requests."""
-_RESERVED: Final = 64
+_AT_ONCE: Final = 8
+"""Connections that the event loop accepts before it looks at any: beyond the limit of open files it would say
+so for each of them, thousands of times (asyncio's `_accept_connection`)."""
+_RESERVED: Final = 128
 """Descriptors that connections may not take: the engine needs them for its store, logs and supervisors."""
 _FEWEST: Final = 16
 _SHARE_OF_TCP: Final = 0.75
@@ -75,16 +79,19 @@ class Server:
         self._config.load()
         self._state = ServerState()
         self._servers: list[asyncio.Server] = []
+        self.handed_over = False
+        """Whether somebody else listens on its sockets from now on."""
+        self.owns_path = False
+        """Whether the path of the unix socket is this server's to remove."""
 
     async def __aenter__(self) -> Self:
         """Requests are answered when this returns."""
         loop = asyncio.get_running_loop()
         for one in self._bound:
-            self._servers.append(
-                await loop.create_server(
-                    self._factory(one.listener), sock=one.socket, ssl=one.tls, backlog=BACKLOG
-                )
-            )
+            make = self._factory(one.listener)
+            server = await loop.create_server(make, sock=one.socket, ssl=one.tls, backlog=_AT_ONCE)
+            self._servers.append(server)
+            one.socket.listen(BACKLOG)  # how many may wait is another matter
         return self
 
     async def __aexit__(
@@ -107,6 +114,11 @@ class Server:
         """How many are open."""
         return len(self._state.connections)
 
+    def hand_over(self) -> list[int]:
+        """Descriptors of all sockets, for whoever goes on listening: connections wait there meanwhile."""
+        self.handed_over = True
+        return [os.dup(one.socket.fileno()) for one in self._bound]
+
     def close(self) -> None:
         """Accept no more connections."""
         for server in self._servers:
@@ -122,18 +134,39 @@ class Server:
             await asyncio.wait(tasks)
 
     def _factory(self, listener: Listener) -> Any:  # noqa: ANN401 - a maker of protocols
-        return lambda: _Protocol(self._config, self._state, {"listener": listener})
+        crowd = _Crowd()
+
+        def make() -> _Protocol:
+            protocol = _Protocol(self._config, self._state, {"listener": listener})
+            protocol.crowd = crowd
+            return protocol
+
+        return make
+
+
+@dataclass(slots=True)
+class _Crowd:
+    """Whether connections of a listener are being refused, so that it is said once."""
+
+    said: bool = False
 
 
 class _Protocol(H11Protocol):
     """That of uvicorn; it knows its peer, and does not wait for ever for a request that does not come."""
 
+    crowd: _Crowd
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        local = self.app_state["listener"].local
-        if len(self.connections) > most_connections() * (1 if local else _SHARE_OF_TCP):
-            logger("phased.api").warning("connection_refused", reason="too many are open")
+        listener = self.app_state["listener"]
+        most = most_connections() * (1 if listener.local else _SHARE_OF_TCP)
+        if len(self.connections) > most:
+            if not self.crowd.said:
+                logger("phased.api").warning("connections_refused", listener=listener.name, most=int(most))
+            self.crowd.said = True
             transport.abort()
+        elif len(self.connections) < most / 2:
+            self.crowd.said = False
         self.app_state = {**self.app_state, "peer": peer_of(transport.get_extra_info("socket"))}
         self._impatience = self.loop.call_later(_HEADERS_PATIENCE, self._give_up)
 

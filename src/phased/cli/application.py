@@ -31,6 +31,7 @@ VERBS: Final[Mapping[str, tuple[str, str]]] = {
     "logs": ("logs:logs", "Show the output of an execution's steps."),
     "serve": ("serve:serve", "Run the daemon, in the foreground."),
     "status": ("status:status", "Show what the daemon is doing."),
+    "reload": ("reload:reload", "Let the daemon's new version take its place."),
     "task": ("task:task", "Tasks of a daemon: list, get, start, stop, logs, executions."),
     "service": ("service:service", "Services of a daemon: list, get, start, stop, restart, logs."),
     "update": ("update:update", "Apply an automations file to the daemon."),

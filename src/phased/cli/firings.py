@@ -5,6 +5,7 @@ Knows messages and the client. Must not know any verb.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from datetime import timedelta
 from typing import Final
@@ -16,6 +17,7 @@ from phased.cli.connection import Connection
 from phased.cli.options import Common
 from phased.cli.outlet import clean
 from phased.cli.words import took
+from phased.client.transport import PATIENCE, PAUSE
 from phased.contract.phased_v1_firing import (
     Firing,
     FiringPart,
@@ -23,6 +25,7 @@ from phased.contract.phased_v1_firing import (
     GetFiringRequest,
     StopFiringRequest,
 )
+from phased.errors import Unreachable
 
 INTERRUPTED: Final = 130
 _ASK_FOR: Final = 20.0
@@ -117,26 +120,61 @@ def wait(
 
     `patience`: seconds to wait at most. `stops`: Ctrl-C stops it, and then its end is waited for.
     """
-    from phased.daemon import system_clock  # noqa: PLC0415 - the composition root
-
-    clock = system_clock()
-    notes, asked = Notes(daemon.common), 0
-    deadline = None if patience is None else clock.boot() + patience
-    while firing.result is FiringResult.RUNNING:
-        notes.tell(firing)
-        left = _ASK_FOR if deadline is None else min(_ASK_FOR, deadline - clock.boot())
-        if left <= 0:
-            daemon.common.note(f"timed out after {patience:g} s; it goes on: phased trigger show {firing.id}")
-            return firing, 1
+    waiting = _Waiting(daemon, firing, patience)
+    asked = 0
+    while True:
         try:
-            request = GetFiringRequest(id=firing.id or "", wait=timedelta(seconds=left))
-            firing = daemon.client.get_firing(request).firing or firing
+            in_time = waiting.until_ended()
+            break
         except KeyboardInterrupt:
             asked += 1
             if not stops:
                 daemon.common.note(f"it goes on; to stop it: phased trigger stop {firing.id}")
-                return firing, INTERRUPTED
+                return waiting.firing, INTERRUPTED
             daemon.common.note("killing what still runs" if asked > 1 else "stopping; again to kill")
             daemon.client.stop_firing(StopFiringRequest(id=firing.id or "", kill=asked > 1 or None))
-    notes.tell(firing)
-    return firing, INTERRUPTED if asked else exit_code(firing)
+    if asked:
+        return waiting.firing, INTERRUPTED
+    return waiting.firing, exit_code(waiting.firing) if in_time else 1
+
+
+class _Waiting:
+    """Asks again and again, telling what has changed; a daemon that went away may come back."""
+
+    def __init__(self, daemon: Connection, firing: Firing, patience: float | None) -> None:
+        from phased.daemon import system_clock  # noqa: PLC0415 - the composition root
+
+        self.firing = firing
+        self._daemon = daemon
+        self._patience = patience
+        self._clock = system_clock()
+        self._deadline = None if patience is None else self._clock.boot() + patience
+        self._notes = Notes(daemon.common)
+        self._lost_since: float | None = None
+
+    def until_ended(self) -> bool:
+        """Whether it has ended in time. Raises Unreachable, Refused."""
+        while self.firing.result is FiringResult.RUNNING:
+            self._notes.tell(self.firing)
+            left = _ASK_FOR if self._deadline is None else self._deadline - self._clock.boot()
+            if left <= 0:
+                way_out = f"it goes on: phased trigger show {self.firing.id}"
+                self._daemon.common.note(f"timed out after {self._patience:g} s; {way_out}")
+                return False
+            self._ask(min(left, _ASK_FOR))
+        self._notes.tell(self.firing)
+        return True
+
+    def _ask(self, at_most: float) -> None:
+        request = GetFiringRequest(id=self.firing.id or "", wait=timedelta(seconds=at_most))
+        before = self.firing
+        try:
+            self.firing = self._daemon.client.get_firing(request).firing or before
+            self._lost_since = None
+        except Unreachable:
+            now = self._clock.boot()
+            self._lost_since = now if self._lost_since is None else self._lost_since
+            if now - self._lost_since > PATIENCE:
+                raise
+        if self.firing == before:  # a daemon that is ending does not wait
+            time.sleep(PAUSE)

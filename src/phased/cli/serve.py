@@ -5,6 +5,9 @@ Knows options. The daemon itself is `phased.serving`.
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,13 +27,15 @@ def serve(common: Common, listen: str | None) -> int:
 
     It answers on its socket, which only you may use, and says READY on standard error once it does.
     Ctrl-C or SIGTERM ends it: running work is stopped, or goes on, as the setting daemon.on_stop says; a
-    second one kills.
+    second one kills. SIGHUP without a terminal, or `phased reload`, lets a new version take its place.
 
     Examples:
       phased serve
       phased serve -C ~/project --listen 127.0.0.1:7000
       phased serve --state-dir /var/lib/phased --socket /run/phased/phased.sock
     """
+    if os.getpid() == 1:
+        _become_init()
     import anyio  # noqa: PLC0415 - heavy, and `--help` should not pay for it
 
     from phased import serving  # noqa: PLC0415 - the same
@@ -38,9 +43,18 @@ def serve(common: Common, listen: str | None) -> int:
     flags: dict[str, tuple[Any, str]] = {}
     if listen is not None:
         flags["listen.address"] = (listen, "--listen")
-    anyio.run(serving.serve, common.settings_with(flags), common.workspace, _say)
+    handover = anyio.run(serving.serve, common.settings_with(flags), common.workspace, _say)
+    if handover is not None:
+        handover.run()
     return 0
 
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
+
+
+def _become_init() -> None:
+    """Process 1 must outlive the daemon: it becomes a small one that starts this command line again."""
+    init = Path(__file__).parents[1] / "supervisor" / "init.py"
+    again = [sys.executable, "-m", "phased", *sys.argv[1:]]
+    os.execv(sys.executable, [sys.executable, "-I", "-S", "-X", "utf8", str(init), *again])  # noqa: S606 - no shell

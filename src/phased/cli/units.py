@@ -46,7 +46,7 @@ def socket_unit(place: Place) -> str:
 
 
 def quoted(word: str) -> str:
-    """A word of a command line in a unit: `%`, `$`, quotes and blanks lose their meaning (systemd.service(5))."""
+    """A word of a unit's command line: `%`, `$`, quotes and blanks mean themselves (systemd.service(5))."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if escaped != word or any(one.isspace() for one in word) or "'" in word else word
 
@@ -71,6 +71,8 @@ def _start(place: Place) -> str:
 Type=notify
 NotifyAccess=main
 ExecStart={quoted(place.program)} serve -C {workspace}
+# The installed version takes the running one's place: same process, same sockets, nothing stops.
+ExecReload=/bin/kill -HUP $MAINPID
 """
 
 
@@ -81,8 +83,8 @@ Restart=on-failure
 RestartSec=1
 # 2 is a mistake in the settings, 4 another daemon on this state directory: trying again would not help.
 RestartPreventExitStatus=2 4
-# Steps and services are processes in this unit's cgroup, and outlive the daemon: after a crash, and when it is
-# restarted, the next one takes them over. So only the main process gets signals; a `stop` makes the daemon
+# Steps and services are processes in this unit's cgroup, and outlive the daemon: after a crash, and when it
+# is restarted, the next one takes them over. So only the main process gets signals; a `stop` makes the daemon
 # itself stop what runs (setting daemon.on_stop).
 KillMode=process
 # One step that eats all memory ends by itself; it takes neither the daemon nor the other steps along.
@@ -96,10 +98,11 @@ LimitNOFILE=16384:524288
 def _stop(place: Place) -> str:
     manager = "systemctl --user" if place.of_user else "systemctl"
     return f"""\
-# More than daemon.stop_timeout (90 s): who is still there then is killed, and what it left is ended below.
+# A daemon that is still there after more than daemon.stop_timeout (90 s) is killed. What a stop that ran out
+# of time has left is ended here; not after a crash or a restart, since then the next daemon takes it over.
 TimeoutStopSec=120
-ExecStopPost=-/bin/sh -c 'test "$$SERVICE_RESULT" = timeout || exit 0; \\
-  {manager} --no-legend list-jobs | grep -q "%n *restart" || exec {manager} kill --signal=KILL %n'
+ExecStopPost=-/bin/sh -c 'test "$$SERVICE_RESULT" != success || exit 0; \\
+  {manager} --no-legend list-jobs | grep -q "%n *stop" && exec {manager} kill --signal=KILL %n'
 """
 
 
@@ -116,17 +119,18 @@ ConfigurationDirectory=phased
 """
 
 _HARDENING: Final = """\
-# The daemon is root's, and runs each step as the owner of its workspace. What stands here holds for steps, too,
-# so it takes away only what no command of a development environment does to its machine.
+# The daemon is root's, and runs each step as the owner of its workspace. What stands here holds for steps,
+# too, so it takes away only what no command of a development environment does to its machine.
 CapabilityBoundingSet=~CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_BOOT CAP_MAC_ADMIN CAP_MAC_OVERRIDE
 # Left out on purpose, since commands need it or the next daemon could not take over what runs:
-#   User=, NoNewPrivileges=                           steps change to their user, and may use sudo
-#   ProtectHome=, ProtectSystem=, ReadOnlyPaths=      workspaces are in homes; builds install packages
-#   PrivateTmp=, DynamicUser=                         the next daemon would see another /tmp, another uid
-#   PrivateDevices=, DevicePolicy=, ProtectClock=     emulators and containers use devices (ProtectClock= hides most)
-#   ProtectHostname=, RestrictNamespaces=, ProtectControlGroups=, ProtectKernel*=     containers need these
-#   SystemCallFilter=, MemoryDenyWriteExecute=        compilers at run time and debuggers need what they forbid
-#   Delegate=                                         nothing here makes cgroups of its own
+#   User=, NoNewPrivileges=                        steps change to their user, and may use sudo
+#   ProtectHome=, ProtectSystem=, ReadOnlyPaths=   workspaces are in homes; builds install packages
+#   PrivateTmp=, DynamicUser=                      the next daemon would see another /tmp, another uid
+#   PrivateDevices=, DevicePolicy=, ProtectClock=  emulators and containers use devices
+#   RestrictNamespaces=, ProtectHostname=,
+#   ProtectControlGroups=, ProtectKernel*=         containers without root are made with what these forbid
+#   SystemCallFilter=, MemoryDenyWriteExecute=     so do debuggers, and programs that compile as they run
+#   Delegate=                                      nothing here makes cgroups of its own
 """
 
 _SYSTEM_INSTALL: Final = """\

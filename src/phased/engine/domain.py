@@ -5,7 +5,7 @@ Knows the parts by their constructors. Must not know SQLite, processes, files or
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -57,6 +57,15 @@ class Stores:
     firings: FiringStore
 
 
+def _container_options(
+    ledger: Ledger, classes: EnvironmentClasses, environment_id: str
+) -> Mapping[str, str]:
+    """What the class of an environment says of containers."""
+    record = ledger.find(environment_id)
+    machine = record.spec.machine if record else None
+    return classes.configuration((machine.class_ if machine else None) or "")
+
+
 @asynccontextmanager
 async def open_domain(
     engine: Engine, stores: Stores, clock: Clock, classes: EnvironmentClasses, ground: Ground
@@ -70,6 +79,8 @@ async def open_domain(
     bulletin = Bulletin(changes, stream)
     ledger = Ledger(stores.definitions, clock, bulletin)
     await ledger.load()
+    if engine.container_options is not None:
+        engine.container_options = lambda one: _container_options(ledger, classes, one)
     automations = Automations(
         stores.definitions, engine.services, clock, bulletin, lambda one: ledger.record(one).workspace
     )

@@ -48,6 +48,7 @@ class Driver:
         self._clock = clock
         self._inbox: deque[Arrival] = deque()
         self._arrived = anyio.Event()
+        self._busy = anyio.Lock(fast_acquire=True)
         self._reminders: list[tuple[float, int, LiveExecution, e.Event]] = []
         self._order = count()
         self._unsaved: dict[str, StatusChange] = {}
@@ -93,7 +94,19 @@ class Driver:
         """Drive until cancelled."""
         while True:
             await self._receive()
-            await self._bunch()
+            async with self._busy:
+                await self._bunch()
+
+    async def hear(self, arrivals: Iterable[Arrival]) -> None:
+        """As `post`, but handled before this returns where nothing else is: steps in a chain wait for it."""
+        self._inbox.extend(arrivals)
+        if self._busy.locked():
+            self._arrived.set()
+        elif self._inbox:
+            async with self._busy:
+                await self._bunch()
+            if self._wait_at_most() is not None:
+                self._arrived.set()  # `run` waits, and knows nothing of a new reminder or an unsaved status
 
     async def _receive(self) -> None:
         """Wait for events, the next reminder, or the next try to save."""

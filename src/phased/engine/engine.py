@@ -27,6 +27,7 @@ from phased.engine.ending import Ending, Left
 from phased.engine.feed import Feed
 from phased.engine.outputs import collisions, refusal, variable
 from phased.engine.performer import Performer
+from phased.engine.places import OptionsOf
 from phased.engine.registry import Firing, LiveExecution, Registry
 from phased.engine.services.host import ServiceHost
 from phased.engine.services.live import LiveService
@@ -96,6 +97,10 @@ class Engine:
         self.feed = Feed()
         self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
         """The variables of an environment, by its id: every step in it has them."""
+        self.container_options: OptionsOf | None = None
+        """What an environment's class says of its containers; None: nothing here runs any.
+
+        To be set before the engine is entered; it may be replaced later."""
         self.access: StepAccess = NoAccess()
         """What steps get of secrets; to be set before the engine is entered."""
         self._tasks: TaskGroup
@@ -118,6 +123,9 @@ class Engine:
         performer.variables_of = self._variables_of
         performer.access = self.access
         self.services.use_variables(self._variables_of, self.access)
+        if self.container_options is not None:
+            performer.container_options = self._container_options
+            self.services.use_containers(self._container_options)
         self.services.connect(self._run_for_service, self.stop, self._driver.post)
         self._tasks.start_soon(self._driver.run)
         self._tasks.start_soon(self._listen)
@@ -188,7 +196,8 @@ class Engine:
             execution_id: catalog.plan(reference, execution_id) for reference, execution_id in ids.items()
         }
         for plan in planned.values():
-            _refuse_unsupported(catalog, plan)
+            if self.container_options is None:
+                _refuse_containers(catalog, plan)
         directory = workspace or self._workspace
         await self.services.define(catalog, _services_of(planned.values()), directory, origin)
         firing = self._firing_of(origin)
@@ -302,6 +311,9 @@ class Engine:
     def _variables_of(self, environment_id: str) -> Mapping[str, str]:
         return self.variables_of(environment_id)
 
+    def _container_options(self, environment_id: str) -> Mapping[str, str]:
+        return {} if self.container_options is None else self.container_options(environment_id)
+
     async def _run_for_service(self, live: LiveService, references: Sequence[str]) -> list[LiveExecution]:
         """Run the tasks that a service depends on."""
         if not references or live.catalog is None:
@@ -362,8 +374,8 @@ class Engine:
     async def _listen(self) -> None:
         while True:
             reports = await self._runner.reports()
-            self._driver.post(self._performer.arrivals(reports))
             self.services.report(reports)
+            await self._driver.hear(self._performer.arrivals(reports))
 
 
 def _services_of(plans: Iterable[PlannedExecution]) -> list[str]:
@@ -372,8 +384,8 @@ def _services_of(plans: Iterable[PlannedExecution]) -> list[str]:
     return list(dict.fromkeys(step.label or "" for step in steps if step.service_id))
 
 
-def _refuse_unsupported(catalog: Catalog, plan: PlannedExecution) -> None:
-    """Containers come with a later version; a plan that needs one fails before its first step."""
+def _refuse_containers(catalog: Catalog, plan: PlannedExecution) -> None:
+    """Where nothing runs containers, a plan that needs one fails before its first step."""
     steps = [step for group in plan.spec.plan for step in group.steps]
     docker = [
         label
@@ -383,8 +395,7 @@ def _refuse_unsupported(catalog: Catalog, plan: PlannedExecution) -> None:
     if docker:
         raise Unsupported(
             f"cannot run {plan.reference}: {_named('task', docker)} would run in a container "
-            "(runsOn.docker), and this version does not run containers yet; remove runsOn to run on this "
-            "machine"
+            "(runsOn.docker), and nothing here runs containers; remove runsOn to run on this machine"
         )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from phased.core.planner import nearest
 from phased.core.specs import Catalog, automation_id
+from phased.engine.places import container_of
 from phased.engine.surroundings import (
     Entry,
     Surroundings,
@@ -23,7 +24,7 @@ from phased.engine.surroundings import (
     own_of_step,
 )
 from phased.errors import NotFound
-from phased.ports import StepAccess
+from phased.ports import ContainerRequest, StepAccess
 
 _NONE: Final = "00000000-0000-0000-0000-000000000000"
 _OTHER_EACH_TIME: Final = frozenset(
@@ -67,7 +68,7 @@ def explain(catalog: Catalog, reference: str, around: Around, access: StepAccess
     """
     surroundings = _surroundings(catalog, reference, around)
     found: dict[str, Explained] = {}
-    for one in _all(surroundings, around, access):
+    for one in _all(surroundings, around, access, _container(catalog, reference)):
         before = found.pop(one.name, None)
         hides = () if before is None else (before.origin, *before.hides)
         shown = None if one.secret or one.name in _OTHER_EACH_TIME else one.value
@@ -78,12 +79,24 @@ def explain(catalog: Catalog, reference: str, around: Around, access: StepAccess
     return sorted(found.values(), key=lambda one: one.name)
 
 
-def _all(surroundings: Surroundings, around: Around, access: StepAccess) -> Iterator[Variable]:
-    for name, value in around.base.items():
-        yield Variable(name, value, "the base environment")
+def _all(
+    surroundings: Surroundings, around: Around, access: StepAccess, container: ContainerRequest | None
+) -> Iterator[Variable]:
+    """In a container the image's own are the base, which only the engine of containers knows."""
+    if container is None:
+        for name, value in around.base.items():
+            yield Variable(name, value, "the base environment")
+    else:
+        for name, value in container.variables(around.base).items():
+            yield Variable(name, value, "runsOn.docker.environment")
     yield from layers(surroundings, access)
     yield Variable("PHASED_RUN_ID", "", "phased")
     yield Variable("PWD", around.directory, "phased")
+
+
+def _container(catalog: Catalog, reference: str) -> ContainerRequest | None:
+    definition = catalog.services.get(reference) or catalog.tasks.get(reference)
+    return container_of(definition.runs_on if definition else None, {})
 
 
 def _missing(surroundings: Surroundings, access: StepAccess) -> Iterator[Entry]:

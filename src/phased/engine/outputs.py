@@ -93,7 +93,7 @@ def variables_of(live: LiveExecution, step_id: str) -> dict[str, str]:
 
 
 def bounded(outputs: Mapping[str, str], log: str) -> Mapping[str, str]:
-    """What a step finds of these variables: themselves, or beyond a limit the file that sets them when sourced.
+    """What a step finds of these variables: themselves, or beyond a limit a file that sets them when sourced.
 
     PHASED_OUTPUTS names that file; it lies beside the step's log. Raises OSError.
     """

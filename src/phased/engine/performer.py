@@ -20,6 +20,7 @@ from phased.core import instructions as i
 from phased.core.phases import State
 from phased.engine.ending import Ending, Left, Patience
 from phased.engine.outputs import bounded, collisions, forget_outputs, outputs_of, variables_of
+from phased.engine.places import OptionsOf, container_of
 from phased.engine.registry import Firing, LiveExecution, Registry, SharedRun, event_of
 from phased.engine.surroundings import missing_secret, of_step, variables
 from phased.errors import PhasedError, RunnerError
@@ -74,6 +75,7 @@ class Performer:
         self.post: Callable[[Sequence[Arrival]], None] = lambda _: None
         self.need_service: NeedService = lambda _live, _step_id, _given, _again: None
         self.access: StepAccess = NoAccess()
+        self.container_options: OptionsOf = lambda _: {}
         self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
         """The variables of an environment, by its id."""
 
@@ -84,10 +86,12 @@ class Performer:
 
         The events are those that are known at once: of a run that the step joins, or that it cannot run.
         """
-        if live.steps[start.step_id].service_id:
+        step = live.steps[start.step_id]
+        if step.service_id:
             return self._need_service(live, start.step_id)
         try:
-            missing = missing_secret(of_step(live, start.step_id), self.access)
+            has_variables = step.task is not None and step.task.spec is not None and bool(step.task.spec.env)
+            missing = missing_secret(of_step(live, start.step_id), self.access) if has_variables else None
         except PhasedError as error:
             missing = f"could not start: {error}"
         if missing:
@@ -121,7 +125,9 @@ class Performer:
         around = of_step(live, start.step_id, path, self.variables_of(live.record.environment_id))
         around = replace(around, outputs=bounded(around.outputs, path))
         found = variables(around, self.access)
-        return RunRequest(run_id, command, found, live.workspace, path)
+        runs_on = task.spec.runs_on if command and task and task.spec else None
+        place = container_of(runs_on, self.container_options(live.record.environment_id))
+        return RunRequest(run_id, command, found, live.workspace, path, container=place)
 
     def start_again(self, run: SharedRun) -> list[Arrival]:
         """Start a run whose intent an earlier engine saved, and that provably never was."""
@@ -144,9 +150,8 @@ class Performer:
         events = self._need_service(live, step_id, again=True)
         if state is State.STARTING:
             return events
-        return [
-            (live, e.StepLost(step_id, event.cause)) for _, event in events if isinstance(event, e.StepRefused)
-        ]
+        refusals = [event for _, event in events if isinstance(event, e.StepRefused)]
+        return [(live, e.StepLost(step_id, event.cause)) for event in refusals]
 
     def _need_service(self, live: LiveExecution, step_id: str, *, again: bool = False) -> list[Arrival]:
         """A service has no run of its own here: what comes of it is posted."""

@@ -17,7 +17,7 @@ OptionsOf = Callable[[str], Mapping[str, str]]
 def container_of(
     runs_on: RunsOn | None, options: Mapping[str, str], inside: str = ""
 ) -> ContainerRequest | None:
-    """The container that is asked for, None for this machine; `inside` names the run whose container it is."""
+    """The container that is asked for, None for this machine; `inside`: the run whose container it is."""
     docker = runs_on.docker if runs_on else None
     if docker is None:
         return None

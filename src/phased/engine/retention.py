@@ -77,6 +77,7 @@ class Retention:
         self._keep = keep
         self._forget = forget
         self._seen = _Seen()
+        self._told: int | None = 0
         self._quiet_at = clock.boot()
         self._log = logger("phased.retention")
 
@@ -100,10 +101,17 @@ class Retention:
             count += await self._make_room(self._keep.size)
         if count:
             self._log.info("history_trimmed", executions=count)
-        if self._forget is not None:
-            oldest = await self._history.oldest()
-            await self._forget(self._clock.wall() if oldest is None else oldest)
+        await self._tell_oldest()
         return count
+
+    async def _tell_oldest(self) -> None:
+        """Only where there is another: what is done with it may be a write that waits for the disk."""
+        if self._forget is None:
+            return
+        oldest = await self._history.oldest()
+        if oldest != self._told:
+            await self._forget(self._clock.wall() if oldest is None else oldest)
+            self._told = oldest
 
     def _is_quiet(self) -> bool:
         """Whether nothing runs, or something has for too long."""

@@ -17,15 +17,18 @@ from anyio.abc import TaskGroup
 from phased.ports import Clock, Runner, RunProcess, RunReport, RunRequest
 
 if TYPE_CHECKING:
+    from phased.runners.docker.runner import DockerRunner
     from phased.runners.identity import Person
     from phased.settings.sections import DockerSettings
 
+_FAREWELL = 10.0
+"""Seconds that leaving waits at most for containers to be removed."""
 _FINDS_ENGINE = ("DOCKER_", "CONTAINER_HOST", "CONTAINER_SSHKEY")
 """Variables by which a client finds its engine; another user's login environment has none."""
 
 
 class RunnerWithContainers:
-    """Sends runs to a machine's runner, or to a container engine. Enter it before use, after the inner one."""
+    """Sends runs to a machine's runner, or to a container engine. Enter it after the inner one."""
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class RunnerWithContainers:
         self._clock = clock
         self._person_of = person_of
         self._at_work = inner
+        self._docker: DockerRunner | None = None
         self._waiting: anyio.CancelScope | None = None
         self._tasks: TaskGroup
 
@@ -63,6 +67,8 @@ class RunnerWithContainers:
     ) -> None:
         """Let go; containers go on."""
         self._tasks.cancel_scope.cancel()
+        if self._docker is not None:
+            await self._docker.leave(_FAREWELL)
         await self._tasks.__aexit__(None, None, None)
 
     def _begin(self) -> None:
@@ -76,13 +82,11 @@ class RunnerWithContainers:
         }
         if settings.host:
             variables |= {"DOCKER_HOST": settings.host, "CONTAINER_HOST": settings.host}
-        engine = Engine(
-            settings.engine, settings.network, settings.pull_policy, settings.options, variables
-        )
+        engine = Engine(settings.engine, settings.network, settings.pull_policy, settings.options, variables)
         house = House(engine, self._state, self._environment, settings.patience, self._person_of)
         docker = DockerRunner(self._inner, house, self._clock, self._tasks)
         docker.begin()
-        self._at_work = docker
+        self._at_work = self._docker = docker
         if self._waiting is not None:
             self._waiting.cancel()
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from phased.errors import SettingsError
 
+_RELOADED = "_PHASED_RELOADED"
+
 
 def environment() -> Mapping[str, str]:
     """The variables that this process was started with."""
@@ -91,7 +93,7 @@ def service_notices(environ: Mapping[str, str] | None = None) -> tuple[str, floa
 
 
 def user_configuration(environ: Mapping[str, str] | None = None) -> Path | None:
-    """The user's folder of settings of all programs: $XDG_CONFIG_HOME, else ~/.config; None without a home."""
+    """The user's folder of settings: $XDG_CONFIG_HOME, else ~/.config; None without a home."""
     environ = os.environ if environ is None else environ
     base = environ.get("XDG_CONFIG_HOME", "")
     own = home(environ)
@@ -104,6 +106,24 @@ def service_sockets(environ: Mapping[str, str] | None = None) -> int:
     count = environ.get("LISTEN_FDS", "")
     ours = environ.get("LISTEN_PID", "") == str(os.getpid())
     return int(count) if ours and re.fullmatch(r"[0-9]{1,4}", count, re.ASCII) else 0
+
+
+def environment_after_reload(sockets: int, lock: int, *, owns_path: bool) -> dict[str, str]:
+    """This process's environment, as the program that takes its place finds it (`reloaded`)."""
+    handed = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(sockets)}
+    return {**os.environ, **handed, _RELOADED: f"{os.getpid()}:{lock}:{int(owns_path)}"}
+
+
+def reloaded(environ: Mapping[str, str] | None = None) -> tuple[int, bool] | None:
+    """What an earlier version handed over in this process; None where it began as it is.
+
+    The descriptor of the lock, and whether the path of the unix socket is the daemon's own to remove.
+    """
+    environ = os.environ if environ is None else environ
+    found = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9}):([01])", environ.get(_RELOADED, ""), re.ASCII)
+    if found is None or found[1] != str(os.getpid()):
+        return None
+    return int(found[2]), found[3] == "1"
 
 
 def is_service(environ: Mapping[str, str] | None = None) -> bool:

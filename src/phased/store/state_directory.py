@@ -51,6 +51,11 @@ class Hold:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, text, 0)
 
+    def hand_over(self) -> int:
+        """Leave the right to whoever gets this descriptor; the file goes on naming this process."""
+        descriptor, self._descriptor = self._descriptor, -1
+        return descriptor
+
     def release(self) -> None:
         """Let others in. The file stays: who removed it could remove a lock that another has taken."""
         if self._descriptor >= 0:
@@ -89,15 +94,20 @@ class StateDirectory:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def hold(self, socket: str | None = None) -> Hold:
+    def hold(self, socket: str | None = None, *, inherited: int | None = None) -> Hold:
         """Become the one that works here; `socket` is where others can reach this process.
 
-        The folder must exist. Raises StateDirectoryHeld, naming the pid, where another does; FileUnreadable.
+        `inherited`: the descriptor of an earlier version's hold, if it is one. The folder must exist.
+        Raises StateDirectoryHeld, naming the pid, where another does; FileUnreadable.
         """
         try:
             descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise self._unusable(error) from error
+        if inherited is not None and _is_same(inherited, descriptor):
+            os.close(descriptor)
+            os.set_inheritable(inherited, False)
+            descriptor = inherited
         try:
             self._take(descriptor)
             hold = Hold(descriptor)
@@ -146,6 +156,14 @@ class StateDirectory:
         return FileUnreadable(
             f"cannot use the state directory {self.path}: {reason}; give another --state-dir"
         )
+
+
+def _is_same(one: int, other: int) -> bool:
+    """Whether two descriptors are of one file."""
+    try:
+        return os.path.samestat(os.fstat(one), os.fstat(other))
+    except OSError:
+        return False
 
 
 def _locked(descriptor: int, mode: int) -> bool:

@@ -65,16 +65,25 @@ def everyone() -> dict[int, Process]:
     return found
 
 
-def children_of(pid: int) -> list[int]:
-    """The children of a process of one thread, proc(5); none where the kernel does not tell."""
+def children_of(pid: int, thread: int | str = 0) -> list[int]:
+    """The children of a process's thread, the first if none is named (proc(5)); none where it is not told."""
     try:
-        with open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:
+        with open(f"/proc/{pid}/task/{thread or pid}/children", "rb", buffering=0) as file:
             text = b""
             while more := file.read(1 << 16):
                 text += more
     except OSError:
         return []
     return [int(word) for word in text.split()]
+
+
+def offspring_of(pid: int) -> list[int]:
+    """The children of all threads of a process."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    return [child for thread in threads for child in children_of(pid, thread)]
 
 
 def family_of(root: int) -> dict[int, Process]:
@@ -148,11 +157,18 @@ class Census:
 
     def __init__(self, root: int, leaders: Mapping[int, str], kin: Kin) -> None:
         """Looks once, now."""
-        self._leaders, self._kin = leaders, kin
+        self._leaders, self._kin, self._root = leaders, kin, root
         self._processes = family_of(root)
         self.members: dict[str, list[Process]] = {}
         """The living processes of each run; under "" those that no evidence gives to one."""
         self._place(elders(root, self._processes))
+
+    def has_newcomers(self, run_id: str) -> bool:
+        """Whether a run's processes, or those that came to `root` as orphans, have children not seen here."""
+        if not os.path.exists(f"/proc/{self._root}/task/{self._root}/children"):
+            return True  # the kernel was built without it, so that nobody can tell
+        parents = [self._root, *(process.pid for process in self.members.get(run_id, ()))]
+        return any(child not in self._processes for parent in parents for child in offspring_of(parent))
 
     def _place(self, elder_of: Mapping[int, int]) -> None:
         families: dict[int, list[Process]] = {}

@@ -87,6 +87,7 @@ class Supervisor:
         self._journal.write()
 
     def _turn(self) -> None:
+        self._steps.look_anew()
         for descriptor, _ in self._poll.poll(self._patience()):
             self._ready(descriptor)
         self._steps.begin_some()

@@ -77,6 +77,8 @@ class Steps:
         self._sessions: dict[int, str] = {}
         self._outputs: dict[int, Run] = {}
         self._young: deque[tuple[float, Run]] = deque()
+        self._picture: Census | None = None
+        """Of this turn: a census costs milliseconds, and many are asked for when many runs end."""
 
     # ---- starting --------------------------------------------------------------------------------
 
@@ -241,6 +243,7 @@ class Steps:
 
     def reap(self) -> None:
         """Take the status of every child that has ended: leaders, and orphans that came to us."""
+        self._picture = None
         while True:
             try:
                 pid, status = self._actions.reap()
@@ -292,8 +295,22 @@ class Steps:
         return [(run.id, pipe) for pipe, run in self._outputs.items()]
 
     def members(self, run_id: str) -> list[Process]:
-        """The living processes of one run."""
-        return [] if self.childless else self._census().members.get(run_id, [])
+        """The living processes of one run, as they were at the first question of this turn."""
+        if self.childless:
+            return []
+        if self._picture is None:
+            self._picture = self._census()
+        return self._picture.members.get(run_id, [])
+
+    def _members_now(self, run_id: str) -> list[Process]:
+        """As they are at this moment, for signals: each further census is one of all processes."""
+        if self._picture is not None and self._picture.has_newcomers(run_id):
+            self._picture = None
+        return self.members(run_id)
+
+    def look_anew(self) -> None:
+        """A turn begins: what was seen in the last one does not count any more."""
+        self._picture = None
 
     def leader(self, run_id: str) -> int:
         """The pid of a run's leader while it lives, else 0."""
@@ -312,7 +329,7 @@ class Steps:
 
     def signal(self, run_id: str, number: int) -> int:
         """Send a signal to every process of a run; how many there were."""
-        count = signal_all(lambda: self.members(run_id), number, os.getpid())
+        count = signal_all(lambda: self._members_now(run_id), number, os.getpid())
         if number == signal.SIGKILL and not self.childless:
             self._chase(run_id)
         return count

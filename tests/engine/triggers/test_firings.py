@@ -107,12 +107,11 @@ async def test_what_a_service_needs_and_a_task_is_runs_once(tmp_path: Path) -> N
 
 async def test_a_firing_is_saved_before_its_first_effect(tmp_path: Path) -> None:
     """Where that cannot be, nothing is started."""
-
     store = MemoryStore()
     async with bench(tmp_path, store=store, runner=runner()) as made:
         await define(made, *ENTRIES)
 
-        async def refuse(_record: FiringRecord) -> None:
+        async def refuse(record: FiringRecord) -> None:  # noqa: ARG001 - the shape of what it replaces
             raise StoreFull("cannot write the state: the disk is full")
 
         store.firings.save_firing = refuse  # type: ignore[method-assign] # a disk that is full

@@ -24,6 +24,11 @@ class EnvironmentClasses:
     preference: tuple[ProjectEnvironmentClass, ...] = ()
     """The order in which they are taken where none is named."""
 
+    def configuration(self, class_id: str) -> dict[str, str]:
+        """What a class says of containers; {} where there is no such class any more."""
+        found = next((one for one in self.classes if one.id == class_id), None)
+        return {one.key: one.value for one in found.configuration if one.key and one.value} if found else {}
+
     def choose(self, asked: str) -> EnvironmentClass:
         """The class that is asked for by id (or `local`); "": the enabled one that is preferred.
 

@@ -23,6 +23,7 @@ from phased.core.service import ServiceMachine
 from phased.core.service_phases import RESTING
 from phased.core.service_policy import ServiceLimits
 from phased.core.specs import Catalog, automation_id
+from phased.engine.places import OptionsOf
 from phased.engine.services.driver import ServiceDriver
 from phased.engine.services.feed import ServiceFeed
 from phased.engine.services.live import LiveService, Waiter, policy_of, restored, runs_alike
@@ -59,6 +60,7 @@ class ServiceHost:
         self._services: dict[str, LiveService] = {}
         self._log = logger("phased.engine.services")
         self._owning: set[str] = set()
+        self.runs_containers = False
         self.feed = ServiceFeed()
         self._performer = ServicePerformer(runner, log_path, tasks, clock, limits.kill_timeout)
         self._driver = ServiceDriver(store, self.feed, self._performer, clock)
@@ -84,6 +86,11 @@ class ServiceHost:
         """Every command of an environment's services gets these, by the environment's id, and secrets."""
         self._performer.variables_of = variables_of
         self._performer.access = access
+
+    def use_containers(self, options_of: OptionsOf) -> None:
+        """Services may run in containers, for which the environment's class says this."""
+        self._performer.container_options = options_of
+        self.runs_containers = True
 
     def report(self, reports: Sequence[RunReport]) -> None:
         """Reports of runs; those that are of no service are left aside."""
@@ -118,7 +125,8 @@ class ServiceHost:
         """
         chosen = [catalog.services[reference] for reference in references]
         for definition in chosen:
-            _refuse_container(definition)
+            if not self.runs_containers:
+                _refuse_container(definition)
         ids = [automation_id(catalog.environment, definition.reference) for definition in chosen]
         new = [
             self._new(catalog, definition, service_id, str(workspace), origin)
@@ -391,5 +399,5 @@ def _refuse_container(definition: ServiceDefinition) -> None:
     if definition.runs_on and definition.runs_on.docker:
         raise Unsupported(
             f"cannot run the service {definition.reference}: it would run in a container (runsOn.docker), "
-            "and this version does not run containers yet; remove runsOn to run on this machine"
+            "and nothing here runs containers; remove runsOn to run on this machine"
         )

@@ -22,6 +22,7 @@ from phased.core import service_instructions as i
 from phased.core.service_phases import LEADING
 from phased.engine.ending import Ending, Left, Look
 from phased.engine.outputs import bounded, outputs_of
+from phased.engine.places import OptionsOf, container_of
 from phased.engine.services.live import LiveService
 from phased.engine.surroundings import missing_secret, of_service, variables
 from phased.errors import PhasedError, RunnerError
@@ -96,6 +97,7 @@ class ServicePerformer:
         self.release_needs: Callable[[LiveService, str], None] = lambda _live, _session: None
         self.remove: Callable[[LiveService], None] = lambda _: None
         self.access: StepAccess = NoAccess()
+        self.container_options: OptionsOf = lambda _: {}
         self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
         """The variables of an environment, by its id."""
 
@@ -130,7 +132,12 @@ class ServicePerformer:
         around = of_service(live, str(own), self.variables_of(live.record.environment_id))
         around = replace(around, outputs=bounded(around.outputs, str(own)))
         found = variables(around, self.access)
-        return RunRequest(run_id, command, found, live.record.workspace, str(log), lasting=kind == "start")
+        options = self.container_options(live.record.environment_id)
+        inside = "" if kind == "start" else live.progress.command_run
+        place = container_of(live.running.runs_on, options, inside)
+        return RunRequest(
+            run_id, command, found, live.record.workspace, str(log), lasting=kind == "start", container=place
+        )
 
     async def start(self) -> list[Arrival]:
         """Start what was prepared."""

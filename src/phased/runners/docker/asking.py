@@ -23,7 +23,9 @@ _PATIENCE: Final = 30.0
 """Seconds that one question may take."""
 _ABSENT: Final = re.compile(r"no such (container|object)", re.IGNORECASE)
 _FORBIDDEN: Final = re.compile(r"permission denied.*(socket|connect|\.sock)", re.IGNORECASE)
-_NO_WAY: Final = r"(cannot|failed to|unable to) connect to (the )?(docker|podman)|is the docker daemon running"
+_NO_WAY: Final = (
+    r"(cannot|failed to|unable to) connect to (the )?(docker|podman)|is the docker daemon running"
+)
 _NEVER_REACHED: Final = re.compile(_NO_WAY, re.IGNORECASE)
 _UNREACHABLE: Final = re.compile(rf"{_NO_WAY}|error during connect|connection refused|\bEOF\b", re.IGNORECASE)
 _NO_IMAGE: Final = re.compile(
@@ -148,6 +150,11 @@ def _failure(complaint: str) -> RunnerError:
 def is_unreachable(complaint: str) -> bool:
     """Whether a client says that it never reached an engine, or none that it may talk to."""
     return bool(_NEVER_REACHED.search(complaint) or _FORBIDDEN.search(complaint))
+
+
+def is_away(complaint: str) -> bool:
+    """Whether a client says that it lost the engine, or found none."""
+    return bool(_UNREACHABLE.search(complaint))
 
 
 def lacks_shell(complaint: str) -> bool:

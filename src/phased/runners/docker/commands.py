@@ -1,7 +1,7 @@
 """What the engine's client is called with. Pure.
 
-Knows the command line that docker and podman share. Must not know runs' fates, files or processes. No value
-of a variable is ever an argument: the client gets values in its own environment, and their names as `-e NAME`.
+Knows the command line that docker and podman share. Must not know runs' fates, files or processes. A
+variable's value is never an argument: the client has values in its own environment, and names as `-e NAME`.
 """
 
 from __future__ import annotations
@@ -85,18 +85,6 @@ def carry(variables: Mapping[str, str]) -> Carried:
     names = [*client, RUN_VARIABLE] if RUN_VARIABLE not in client else list(client)
     flags = tuple(word for name in names for word in ("-e", name))
     return Carried(client, flags, prefix)
-
-
-def inside(base: Mapping[str, str], entries: Sequence[str], own: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a container: the entries of its definition, and above them what the step has."""
-    found: dict[str, str] = {}
-    for entry in entries:
-        name, equals, value = entry.partition("=")
-        if equals:
-            found[name] = value
-        elif name in base:
-            found[name] = base[name]
-    return {**found, **own}
 
 
 def run_words(engine: Engine, box: Box, carried: Carried, script: str) -> list[str]:

@@ -21,7 +21,9 @@ def processes_in(container: str, pid: int) -> list[RunProcess]:
     leader = min((one.pid for one in leaders), default=0)
     found = [RunProcess(one.pid, one.start, one.name, one.pid == leader, one.state) for one in members]
     found.sort(key=lambda one: (not one.leader, one.pid))
-    return [*found, RunProcess(first.pid, first.start, first.name, state=first.state)] if first.living else found
+    return (
+        [*found, RunProcess(first.pid, first.start, first.name, state=first.state)] if first.living else found
+    )
 
 
 def _is_of(container: str, pid: int) -> bool:

@@ -10,10 +10,10 @@ is: while that runs, the next client goes on with its log; once that has ended, 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Final
@@ -35,12 +35,13 @@ from phased.ports import (
     RunRequest,
     RunStarted,
 )
-from phased.runners.docker import commands
+from phased.runners.docker import commands, following
 from phased.runners.docker.asking import (
     Client,
     Container,
     EngineAway,
     find_program,
+    is_away,
     is_unreachable,
     lacks_shell,
     phrase_of,
@@ -65,6 +66,8 @@ _SETTLING: Final = 60.0
 _SIGNALLED: Final = 128
 _REFUSED: Final = 125
 """The client's own failure, docker-run(1): no status of a container."""
+_NOT_STARTED: Final = frozenset({_REFUSED, 126, 127})
+"""What a client ends with where the container could not be started, docker-run(1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,18 @@ class House:
 class Track:
     """One container that is not removed."""
 
-    __slots__ = ("asked", "container", "empty", "ended", "followed", "following", "record", "started", "starts", "tailed")
+    __slots__ = (
+        "asked",
+        "container",
+        "empty",
+        "ended",
+        "followed",
+        "following",
+        "record",
+        "started",
+        "starts",
+        "tailed",
+    )
 
     def __init__(self, record: Record) -> None:
         """Nothing has been told of it."""
@@ -101,7 +115,7 @@ class Track:
         self.tailed = False
         """Whether its log is whole, or has been completed."""
         self.following = record.client > 0
-        """Whether the newest client reads the engine's log, and so ends with 0 whatever the container's end."""
+        """Whether the newest client reads the engine's log, and so ends with 0 however the container ends."""
         self.ended = False
         self.empty = False
         """Whether nothing of it is left for certain."""
@@ -121,6 +135,9 @@ class DockerRunner:
         self._inside: dict[str, str] = {}
         """Commands in other runs' containers: run to run."""
         self._unremoved: set[str] = set()
+        self._removing = anyio.Lock()
+        self._at_work = False
+        """Whether the engine has begun to start runs, and so has asked for all that it wants to know of."""
         self._reports: list[RunReport] = []
         self._arrived = anyio.Event()
         self._log = logger("phased.runners.docker")
@@ -170,8 +187,7 @@ class DockerRunner:
         program = self._house.engine.program
         if find_program(program, base.get("PATH", os.defpath)) is None:
             raise RunnerError(f"there is no {program} on this machine; install it, or set docker.engine")
-        environment = commands.inside(steps_environment(base), container.environment, request.environment)
-        carried = commands.carry(environment)
+        carried = commands.carry({**container.variables(steps_environment(base)), **request.environment})
         box = self._box(request, container, who)
         script = self._script(request, who)
         if container.inside:
@@ -179,10 +195,12 @@ class DockerRunner:
             self._inside[request.run_id] = container.inside
         else:
             words = commands.run_words(self._house.engine, box, carried, script)
-            record = Record(request.run_id, container.image, request.directory, request.log, 0, _size(request.log))
+            record = Record(
+                request.run_id, container.image, request.directory, request.log, 0, _size(request.log)
+            )
             self._records.put(record)
             track = self._tracks[request.run_id] = Track(record)
-            track.followed = True
+            track.followed = self._at_work = True
         client = {**carried.client, **self._house.engine.variables}
         return RunRequest(
             request.run_id, commands.as_shell_command(words), client, request.directory, request.log,
@@ -276,7 +294,8 @@ class DockerRunner:
                     raise RunnerError(phrase_of(complaint, track.record.image)) from error
                 if self._clock.boot() >= until:
                     raise RunnerError(
-                        f"the container engine was lost: {error}; the container {track.record.run_id} may live"
+                        f"the container engine was lost: {error}; its container may live: "
+                        f"docker inspect {track.record.run_id}"
                     ) from error
             await anyio.sleep(_PAUSE)
 
@@ -284,9 +303,11 @@ class DockerRunner:
         run_id = track.record.run_id
         if track.asked:
             return RunExited(run_id, None, track.asked, at)
-        if code != _REFUSED or track.record.client:
+        words = self._last_words(track)
+        refused = code == _REFUSED or (code in _NOT_STARTED and is_unreachable(words))
+        if track.record.client or not refused:
             return RunLost(run_id, "its container is gone: somebody removed it", at)
-        return RunLost(run_id, phrase_of(self._last_words(track), track.record.image), at)
+        return RunLost(run_id, phrase_of(words, track.record.image), at)
 
     async def _go_on(self, track: Track, found: Container, code: int | None, at: int) -> None:
         match found.status:
@@ -310,27 +331,30 @@ class DockerRunner:
     async def _was_made(self, track: Track, found: Container, code: int | None, at: int) -> None:
         """It has never run: its start was refused, or the client died before (rule 25)."""
         run_id = track.record.run_id
+        words = found.error or self._last_words(track)
         if track.asked:
             self._end(track, RunExited(run_id, None, track.asked, at))
-        elif found.error or code in {125, 126, 127}:
-            words = found.error or self._last_words(track)
+        elif found.error or (code in _NOT_STARTED and not is_away(words)):
             self._end(track, RunLost(run_id, phrase_of(words, track.record.image), at))
         elif track.starts >= _STARTS:
             self._end(track, RunLost(run_id, "its container could not be started", at))
         else:
             track.starts += 1
-            await self._next_client(track, words=("start", "--attach", "--sig-proxy=false", run_id))
+            await self._next_client(track, words=("start", "--attach", run_id))
 
     async def _next_client(self, track: Track, words: Sequence[str] = (), *, follow: bool = False) -> None:
         """Go on with the log where it broke off, or with what `words` say."""
+        if track.ended:
+            return
         track.following = not words
         former, record = track.record.client_id, track.record.next_client()
         program = self._house.engine.program
+        command = [program, *words]
         if not words:
-            since = _written_at(record.log)
-            words = ("logs", *(("--follow",) if follow else ()), "--since", since, record.run_id)
+            logs = [program, "logs", *(["--follow"] if follow else []), record.run_id]
+            command = [sys.executable, "-I", "-S", following.__file__, record.log, str(record.began), *logs]
         request = RunRequest(
-            record.client_id, commands.as_shell_command([program, *words]), self._house.engine.variables,
+            record.client_id, commands.as_shell_command(command), self._house.engine.variables,
             record.directory, record.log,
         )  # fmt: skip
         try:
@@ -339,7 +363,9 @@ class DockerRunner:
             await self._inner.start([request])
             await self._inner.forget([former])
         except (RunnerError, OSError) as error:
-            self._end(track, RunLost(record.run_id, f"it cannot be followed: {_phrase(error)}", self._clock.wall()))
+            self._end(
+                track, RunLost(record.run_id, f"it cannot be followed: {_phrase(error)}", self._clock.wall())
+            )
 
     def _exited(self, track: Track, found: Container, at: int) -> RunExited:
         run_id, code, note = track.record.run_id, found.code, None
@@ -459,6 +485,7 @@ class DockerRunner:
         done = {run_id for run_id in run_ids if run_id in self._tracks}
         for run_id in done:
             track = self._tracks[run_id]
+            track.ended = True
             if track.record.client:
                 await self._inner.forget([client_id(run_id, n) for n in range(1, track.record.client + 1)])
         await self._inner.forget(run_ids)
@@ -466,30 +493,43 @@ class DockerRunner:
         if done:
             self._tasks.start_soon(self._remove_all)
 
+    async def leave(self, patience: float) -> None:
+        """Remove what is still to be removed, within so many seconds; what stays, the next engine removes."""
+        with anyio.move_on_after(patience, shield=True):
+            if self._at_work:
+                await self._find_unclaimed()
+            await self._remove_all()
+
     async def _remove_all(self) -> None:
-        removing, self._unremoved = self._unremoved, set()
-        for run_id in removing:
+        async with self._removing:
+            await self._remove_each()
+
+    async def _remove_each(self) -> None:
+        for run_id in list(self._unremoved):
             try:
                 found = await self._client.inspect(run_id)
                 if found is not None and found.run_id == run_id and found.state == str(self._house.state):
                     await self._client.remove(run_id)
             except RunnerError as error:
                 self._log.warning("container_not_removed", run_id=run_id, reason=str(error))
-                self._unremoved.add(run_id)
                 continue
+            self._unremoved.discard(run_id)
             self._records.remove(run_id)
             self._tracks.pop(run_id, None)
 
     async def _remove_unclaimed(self) -> None:
-        """What an earlier engine had done with and not removed: once it has ended, and nobody asked for it."""
+        """What an earlier engine had done with: if it has ended, and nobody has asked for it."""
         await anyio.sleep(_SETTLING)
+        await self._find_unclaimed()
+        await self._remove_all()
+
+    async def _find_unclaimed(self) -> None:
         for run_id, track in list(self._tracks.items()):
             if not track.followed:
                 with suppress(RunnerError):
                     found = await self._client.inspect(run_id)
                     if found is None or not found.pid:
                         self._unremoved.add(run_id)
-        await self._remove_all()
 
 
 def _way_to(socket: str) -> str:
@@ -506,15 +546,6 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
-
-
-def _written_at(path: str) -> str:
-    """When something was last written, as RFC 3339 has it; the epoch where nothing was."""
-    try:
-        at = os.stat(path).st_mtime
-    except OSError:
-        at = 0.0
-    return datetime.fromtimestamp(at, UTC).isoformat()
 
 
 def _phrase(error: Exception) -> str:
