@@ -19,9 +19,10 @@ def messages() -> dict[str, type[Message]]:
 
 @cache
 def enums() -> dict[str, type[Name]]:
-    """Every enum by the name of its class."""
+    """Every enum of the public API by the name of its class; the native service has its own, as messages."""
     _import_all()
-    return {kind.__name__: kind for kind in Name.__subclasses__()}
+    native = "phased.contract.phased_v1"
+    return {kind.__name__: kind for kind in Name.__subclasses__() if not kind.__module__.startswith(native)}
 
 
 def _import_all() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.daemon import Daemon, daemon, wait_for
+from tests.api.daemon import NATIVE, TASKS, Api, Daemon, daemon, wait_for
 from tests.docker.build import IMAGE, docker
 
 FILE = f"""
@@ -20,7 +20,7 @@ services:
   db:
     name: db
     commands:
-      start: echo starting; until [ -e go ]; do sleep 0.1; done; touch /tmp/up; sleep 1000
+      start: touch began; until [ -e go ]; do sleep 0.1; done; touch /tmp/up; echo up; sleep 1000
       ready: test -e /tmp/up
     runsOn: {{docker: {{image: {IMAGE}}}}}
 tasks:
@@ -35,7 +35,7 @@ tasks:
     runsOn: {{docker: {{image: {IMAGE}, environment: [IMAGES=own]}}}}
   long:
     name: long
-    command: echo one; until [ -e go ]; do sleep 0.1; done; echo two; exit 5
+    command: echo one; touch at-work; until [ -e go ]; do sleep 0.1; done; echo two; exit 5
     runsOn: {{docker: {{image: {IMAGE}}}}}
 """
 
@@ -61,72 +61,85 @@ def names_of(made: Daemon) -> list[str]:
     ).split()
 
 
-def phased(made: Daemon, *words: str) -> subprocess.CompletedProcess[str]:
-    """A verb of the command line, at this daemon."""
-    return subprocess.run(
-        [*command(made), *words],
+def phased(made: Daemon, *words: str) -> str:
+    """What a verb of the command line says, at this daemon."""
+    places = ["-C", str(made.workspace), "--state-dir", str(made.state)]
+    done = subprocess.run(
+        [sys.executable, "-m", "phased", *places, *words],
         env=made.environment({"PHASED_SOCKET": str(made.socket)}),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-def command(made: Daemon) -> list[str]:
-    """The program, in this daemon's directories."""
-    return [sys.executable, "-m", "phased", "-C", str(made.workspace), "--state-dir", str(made.state)]
-
-
-def start(made: Daemon) -> None:
+def start(made: Daemon) -> Api:
     """Its containers have no network: not every engine has one."""
     made.start(env={"PHASED_DOCKER_NETWORK": "none"})
+    return Api(made.client())
+
+
+def id_of(api: Api, reference: str) -> str:
+    """A task's id."""
+    tasks = api.call(f"{TASKS}/ListTasks")["tasks"]
+    return str(next(task["id"] for task in tasks if task["metadata"]["reference"] == reference))
+
+
+def service_is(api: Api, phase: str) -> bool:
+    """Whether the one service is in this phase."""
+    (service,) = api.call(f"{TASKS}/ListServices")["services"]
+    return bool(service["status"]["phase"] == f"SERVICE_PHASE_{phase}")
+
+
+def log_of(made: Daemon, name: str) -> str:
+    """What a file of a log has, found by the name of its folder or its own."""
+    return "".join(path.read_text() for path in made.state.glob("runs/*/*.log") if name in str(path))
 
 
 def test_a_task_hands_outputs_on_and_finds_the_way_back(one: Daemon) -> None:
     """As on the machine itself; afterwards no container is left."""
-    start(one)
-    done = phased(one, "task", "start", "use")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "value own" in phased(one, "logs", "use").stdout
-    explained = json.loads(phased(one, "-o", "json", "env", "explain", "use").stdout)
+    api = start(one)
+    execution = api.start(id_of(api, "use"))
+    api.until(execution, "SUCCEEDED")
+    assert log_of(one, execution) == "value own\n"
+    explained = json.loads(phased(one, "-o", "json", "env", "explain", "use"))
     assert "runsOn.docker.environment" in json.dumps(explained)
     wait_for(lambda: not names_of(one), "no container is left")
 
 
 def test_a_daemon_that_was_killed_takes_containers_over(one: Daemon) -> None:
     """A task and a service go on; their log is whole, their end is known."""
-    start(one)
-    assert phased(one, "service", "start", "db").returncode == 0
-    waiting = subprocess.Popen(
-        [*command(one), "task", "start", "long"],
-        env=one.environment({"PHASED_SOCKET": str(one.socket)}),
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        wait_for(lambda: phased(one, "logs", "long").stdout == "one\n", "its first line")
-        wait_for(lambda: len(names_of(one)) == 2, "both containers")
-        os.kill(one.pid, signal.SIGKILL)
-        one.process.wait()
-        start(one)
-        assert {"long", "db"} <= set(phased(one, "ps").stdout.split())
-        (one.workspace / "go").touch()
-        wait_for(lambda: "exit code 5" in phased(one, "executions").stdout, "its end")
-        wait_for(lambda: "running" in phased(one, "service", "list").stdout, "it is ready")
-        assert phased(one, "logs", "long").stdout == "one\ntwo\n"
-        assert phased(one, "service", "stop", "db").returncode == 0
-        wait_for(lambda: not names_of(one), "no container is left")
-    finally:
-        waiting.kill()
-        waiting.wait()
+    api = start(one)
+    phased(one, "service", "start", "db")
+    execution = api.start(id_of(api, "long"))
+    wait_for(lambda: (one.workspace / "began").exists() and (one.workspace / "at-work").exists(), "both run")
+    wait_for(lambda: log_of(one, execution) == "one\n", "its first line")
+    os.kill(one.pid, signal.SIGKILL)
+    one.process.wait()
+    api = start(one)
+    shown = api.call(f"{NATIVE}/ListProcesses")["processes"]
+    assert {"long", "db"} <= {process["reference"] for process in shown}
+    (one.workspace / "go").touch()
+    ended = api.until(execution, "FAILED")
+    assert "exit code 5" in ended["status"]["failureMessage"]
+    wait_for(lambda: service_is(api, "RUNNING"), "the service is ready")
+    assert log_of(one, execution) == "one\ntwo\n"
+    phased(one, "service", "stop", "db")
+    wait_for(lambda: service_is(api, "STOPPED"), "the service is stopped")
+    wait_for(lambda: not names_of(one), "no container is left")
 
 
-@pytest.mark.skipif("PHASED_TEST_RESTART" not in os.environ, reason="PHASED_TEST_RESTART is no command")
+@pytest.mark.skipif("PHASED_TEST_RESTART" not in os.environ, reason="PHASED_TEST_RESTART names no command")
 def test_an_engine_that_crashes_and_comes_back_loses_nothing(one: Daemon) -> None:
     """PHASED_TEST_RESTART kills the engine and starts it again; it has live-restore."""
-    start(one)
-    asked = phased(one, "service", "start", "db")
-    assert asked.returncode == 0
-    wait_for(lambda: "starting" in phased(one, "logs", "db").stdout, "its first line")
+    api = start(one)
+    execution = api.start(id_of(api, "long"))
+    wait_for(lambda: log_of(one, execution) == "one\n", "its first line")
     subprocess.run(os.environ["PHASED_TEST_RESTART"], shell=True, check=True, timeout=120)
     Path(one.workspace / "go").touch()
-    wait_for(lambda: "running" in phased(one, "service", "list").stdout, "it is ready")
-    assert phased(one, "service", "stop", "db").returncode == 0
+    ended = api.until(execution, "FAILED")
+    assert "exit code 5" in ended["status"]["failureMessage"]
+    said = log_of(one, execution).splitlines()
+    assert (said[0], said[-1]) == ("one", "two")
+    assert (said.count("one"), said.count("two")) == (1, 1)
     wait_for(lambda: not names_of(one), "no container is left")

@@ -15,7 +15,7 @@ MACHINE_PATHS = re.compile(r"(?<![\w.$~}])/(work|root|home|Users|mnt|opt|private
 
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)#]+)(#[^)]*)?\)")
 
-COMMAND = re.compile(r"^\s*(?:\$ )?phased (?:-\S+ \S+ )?(?P<verb>[a-z]+)", re.MULTILINE)
+COMMAND = re.compile(r"^\s*(?:\$ )?phased (?:-\S+ \S+ )?(?P<verb>[a-z-]+)", re.MULTILINE)
 
 every_page = pytest.mark.parametrize("page", pages(), ids=name_of)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +24,7 @@ CRASHES_ONCE = """
 import json, os, pathlib, signal, subprocess, sys
 place = pathlib.Path(sys.argv[1])
 if not (place / "orphan").exists():
-    left = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    left = subprocess.Popen(["sleep", "1000"], stderr=subprocess.DEVNULL)
     (place / "orphan").write_text(str(left.pid))
     os.kill(os.getpid(), signal.SIGKILL)
 heard = {signal.SIGTERM, signal.SIGHUP}
@@ -108,11 +108,14 @@ def test_serve_as_process_1_survives_a_crash_of_the_daemon() -> None:
         api.until(lasting, "RUNNING")
         os.kill(served, signal.SIGKILL)
 
-        def answers() -> Any:
-            with suppress(Exception):
-                return made.client().get("/healthz").status_code == 200
+        def answers() -> bool:
+            with socket.socket(socket.AF_UNIX) as tried, suppress(OSError):
+                tried.connect(str(made.socket))
+                return True
+            return False
 
         wait_for(answers, "the next daemon")
+        api = Api(made.client())
         assert api.phase(lasting) == "RUNNING"
         mark.touch()
         api.until(lasting, "SUCCEEDED")

@@ -72,8 +72,8 @@ async def open_domain(
 ) -> AsyncIterator[Domain]:
     """The domain of a daemon over an engine that is entered; leaving ends no step.
 
-    Environments are loaded, executions and services taken over when this returns; `environments.resume` sends the
-    workers of environments on. Raises StoreError.
+    Environments are loaded, executions and services taken over when this returns; `environments.resume`
+    sends the workers of environments on. Raises StoreError.
     """
     changes, stream = ChangeFeed(), StatusStream(clock.wall())
     bulletin = Bulletin(changes, stream)

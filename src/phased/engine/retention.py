@@ -22,8 +22,8 @@ from phased.ports import Clock, HistoryStore, LogShelf, PastExecution
 
 AT_ONCE: Final = 20
 """Executions that are forgotten between two pauses."""
-_LOOKED_AT: Final = 2000
-"""Executions among which those are looked for whose logs make room."""
+_LOOKED_AT: Final = 500
+"""Executions among which those are looked for that may go, or whose logs make room."""
 _PAUSE: Final = 0.2
 _BETWEEN: Final = 30.0
 """Seconds between two looks; a silent daemon does nothing else."""
@@ -127,7 +127,7 @@ class Retention:
         count = 0
         before = self._before()
         while self._is_quiet():
-            some = await self._history.surplus(keep=self._keep.count, before=before, limit=AT_ONCE)
+            some = await self._history.surplus(keep=self._keep.count, before=before, limit=_LOOKED_AT)
             removed = await self._remove(some)
             count += removed
             if removed < AT_ONCE:
@@ -144,7 +144,7 @@ class Retention:
         """First from the store: a folder that stays is found later, a row without its logs is not."""
         left = {run_id.partition(".")[0] for run_id in await self._engine.leftovers()} if some else set()
         live = {one.record.id for one in self._engine.lives}
-        ids = [one.id for one in some if one.id not in live and not one.step_ids & left]
+        ids = [one.id for one in some if one.id not in live and not one.step_ids & left][:AT_ONCE]
         if ids:
             await self._history.remove(ids)
             await self._shelf.remove(ids)

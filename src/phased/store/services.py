@@ -1,7 +1,7 @@
 """Services in the tables: their records as rows and back, whole each time, since they change seldom.
 
-Knows the record's parts and the table of migrations 2, 5 and 6. Must not know transactions. Raises what SQLite
-raises, and StaleVersion; ValueError for JSON that is none of ours.
+Knows the record's parts and the table of migrations 2, 5 and 6. Must not know transactions. Raises what
+SQLite raises, and StaleVersion; ValueError for JSON that is none of ours.
 """
 
 from __future__ import annotations

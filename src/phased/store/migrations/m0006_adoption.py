@@ -1,4 +1,4 @@
-"""What a later engine needs to take over: the executions of a firing, and for which one a service was started."""
+"""What a later engine needs to take over: the executions of a firing, and that of a service's session."""
 
 from __future__ import annotations
 
