@@ -114,6 +114,7 @@ def test_serve_as_process_1_survives_a_crash_of_the_daemon() -> None:
                 return True
             return False
 
+        wait_for(lambda: served not in children(first), "the end of the daemon")
         wait_for(answers, "the next daemon")
         api = Api(made.client())
         assert api.phase(lasting) == "RUNNING"
