@@ -102,3 +102,7 @@ test-systemd: setup ## the service under a real systemd; needs root, and in RIGS
 .PHONY: test-docker
 test-docker: setup ## steps in containers, wherever DOCKER_HOST answers; PHASED_TEST_IMAGE names an image with a shell
 	@PHASED_TEST_DOCKER=1 $(BIN)/python -m pytest -q -rs tests/docker $(PYTEST_ARGS)
+
+.PHONY: test-image
+test-image: setup ## the image of Dockerfile, wherever DOCKER_HOST answers; PHASED_TEST_IMAGE_BASE names its base
+	@$(BIN)/python -m pytest -q -rs tests/image $(PYTEST_ARGS)

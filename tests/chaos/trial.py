@@ -39,8 +39,9 @@ class Trial:
         self.account = Account(self.graph, self.records)
         self.acknowledged: list[str] = []
         self.boots = 0
+        self.process: subprocess.Popen[str]
+        self.api: Api
         self.mounted = self._mount()
-        self.process = self._start()
 
     # ---- the daemon ------------------------------------------------------------------------------
 
@@ -69,12 +70,7 @@ class Trial:
 
     def close(self) -> None:
         """Let go of the disk."""
-        for client in (self.api.client,):
-            client.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self._kill_steps()
+        self.one.close()
         if self.mounted:
             for _ in range(100):
                 done = subprocess.run(["umount", str(self.one.state)], capture_output=True, check=False)
@@ -187,6 +183,7 @@ class Trial:
             self.reboot,
             self.fill_disk,
         ]
+        self.process = self._start()
         self.start_task()
         for _ in range(self.random.randint(5, 14)):
             self.random.choice(actions)()

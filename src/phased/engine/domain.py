@@ -57,9 +57,7 @@ class Stores:
     firings: FiringStore
 
 
-def _container_options(
-    ledger: Ledger, classes: EnvironmentClasses, environment_id: str
-) -> Mapping[str, str]:
+def _container_options(ledger: Ledger, classes: EnvironmentClasses, environment_id: str) -> Mapping[str, str]:
     """What the class of an environment says of containers."""
     record = ledger.find(environment_id)
     machine = record.spec.machine if record else None

@@ -74,7 +74,8 @@ class RunnerWithContainers:
     def _begin(self) -> None:
         """Have containers from now on."""
         from phased.runners.docker.commands import Engine  # noqa: PLC0415 - see the module's opening
-        from phased.runners.docker.runner import DockerRunner, House  # noqa: PLC0415 - the same
+        from phased.runners.docker.making import House  # noqa: PLC0415 - the same
+        from phased.runners.docker.runner import DockerRunner  # noqa: PLC0415 - the same
 
         settings = self._settings
         variables = {

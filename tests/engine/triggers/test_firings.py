@@ -323,6 +323,18 @@ async def test_an_interrupted_firing_is_seen_and_resumed(tmp_path: Path) -> None
         assert (await ended(resumed)).result is Result.SUCCEEDED
 
 
+async def test_what_is_deleted_does_not_come_back(tmp_path: Path) -> None:
+    """An environment goes while it fires: so do its firings."""
+    async with bench(tmp_path, runner=runner(b=HOLDS)) as made:
+        other = await made.create()
+        await made.domain.automations.apply(other.id, definitions(*ENTRIES), ORIGIN)
+        live = await made.domain.firings.fire(other.id, [STARTED], replace(ORIGIN, started_by=STARTED))
+        await made.domain.environments.delete(other.id)
+        await made.gone(other.id)
+        await ended(live)
+        assert await made.domain.firings.all(other.id) == []
+
+
 # ---- the pure part --------------------------------------------------------------------------------
 
 

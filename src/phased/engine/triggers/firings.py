@@ -296,7 +296,7 @@ class Firings:
         """Save that it is completed; tried again while the disk is full."""
         live.record = live.record.completed(self.clock.wall(), cause=cause, result=result)
         try:
-            while True:
+            while self._is_known(live.record.environment_id):
                 try:
                     await self.store.save_firing(live.record)
                     break
@@ -307,6 +307,16 @@ class Firings:
             self._live.pop(live.record.id, None)
             live.done.set()
             live.changed.set()
+
+    def _is_known(self, environment_id: str) -> bool:
+        """Whether the environment is still there: what is deleted must not come back."""
+        try:
+            self.site_of(environment_id)
+        except NotFound:
+            return False
+        except PhasedError:
+            return True
+        return True
 
     # ---- taking over -----------------------------------------------------------------------------
 

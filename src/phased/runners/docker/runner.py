@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Final
 
@@ -40,18 +39,18 @@ from phased.runners.docker.asking import (
     Client,
     Container,
     EngineAway,
-    find_program,
     is_away,
     is_unreachable,
     lacks_shell,
     phrase_of,
 )
+from phased.runners.docker.making import House, client_of
 from phased.runners.docker.processes import processes_in
 from phased.runners.docker.records import Record, Records, client_id, run_of
-from phased.runners.surroundings import steps_environment
+from phased.runners.docker.track import Track
 
 if TYPE_CHECKING:
-    from phased.runners.identity import Person
+    pass
 
 _OUTPUTS: Final = ("PHASED_OUTPUT", "PHASED_OUTPUTS")
 _SOCKET: Final = "PHASED_SOCKET"
@@ -68,57 +67,6 @@ _REFUSED: Final = 125
 """The client's own failure, docker-run(1): no status of a container."""
 _NOT_STARTED: Final = frozenset({_REFUSED, 126, 127})
 """What a client ends with where the container could not be started, docker-run(1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """Where containers of this daemon come from and belong."""
-
-    engine: commands.Engine
-    state: Path
-    """The state directory."""
-    environment: Mapping[str, str]
-    """The base environment of steps of this process's own user."""
-    patience: float
-    """Seconds that an engine may be away before its containers are given up."""
-    person_of: Callable[[str], Person | None] = lambda _: None
-    """As whom steps in a directory run; None: as this process."""
-
-
-class Track:
-    """One container that is not removed."""
-
-    __slots__ = (
-        "asked",
-        "container",
-        "empty",
-        "ended",
-        "followed",
-        "following",
-        "record",
-        "started",
-        "starts",
-        "tailed",
-    )
-
-    def __init__(self, record: Record) -> None:
-        """Nothing has been told of it."""
-        self.record = record
-        self.followed = False
-        """Whether the engine wants reports of it."""
-        self.started = False
-        self.asked = 0
-        """The newest signal that it was sent."""
-        self.container: Container | None = None
-        """As it was when it was last seen running."""
-        self.starts = 0
-        self.tailed = False
-        """Whether its log is whole, or has been completed."""
-        self.following = record.client > 0
-        """Whether the newest client reads the engine's log, and so ends with 0 however the container ends."""
-        self.ended = False
-        self.empty = False
-        """Whether nothing of it is left for certain."""
 
 
 class DockerRunner:
@@ -181,68 +129,28 @@ class DockerRunner:
             await self._inner.start(ready)
 
     def _prepare(self, request: RunRequest, container: ContainerRequest) -> RunRequest:
-        """The client's run for a container. Raises RunnerError, as a phrase, and OSError."""
-        who = self._house.person_of(request.directory)
-        base = self._house.environment if who is None else who.environment(self._house.environment)
-        program = self._house.engine.program
-        if find_program(program, base.get("PATH", os.defpath)) is None:
-            raise RunnerError(f"there is no {program} on this machine; install it, or set docker.engine")
-        carried = commands.carry({**container.variables(steps_environment(base)), **request.environment})
-        box = self._box(request, container, who)
-        script = self._script(request, who)
+        """The client's run, noted before it is asked for. Raises RunnerError, as a phrase, and OSError."""
+        client = client_of(self._house, request, container)
         if container.inside:
-            words = commands.exec_words(self._house.engine, container.inside, box, carried, script)
             self._inside[request.run_id] = container.inside
-        else:
-            words = commands.run_words(self._house.engine, box, carried, script)
-            record = Record(
-                request.run_id, container.image, request.directory, request.log, 0, _size(request.log)
-            )
-            self._records.put(record)
-            track = self._tracks[request.run_id] = Track(record)
-            track.followed = self._at_work = True
-        client = {**carried.client, **self._house.engine.variables}
-        return RunRequest(
-            request.run_id, commands.as_shell_command(words), client, request.directory, request.log,
-            request.lasting,
-        )  # fmt: skip
-
-    def _box(self, request: RunRequest, container: ContainerRequest, who: Person | None) -> commands.Box:
-        uid, gid = (os.geteuid(), os.getegid()) if who is None else (who.uid, who.gid)
-        mounts = [request.directory]
-        folders = {os.path.dirname(request.environment.get(name, "")) for name in _OUTPUTS}
-        folders.add(os.path.dirname(request.log))
-        mounts += sorted(folder for folder in folders if folder)
-        socket = request.environment.get(_SOCKET, "")
-        if socket and os.path.exists(socket):
-            mounts.append(_way_to(socket))
-        return commands.Box(
-            request.run_id, container.image, str(self._house.state), f"{uid}:{gid}", request.directory,
-            tuple(dict.fromkeys(mounts)), container.options,
-        )  # fmt: skip
-
-    def _script(self, request: RunRequest, who: Person | None) -> str:
-        script = os.fsencode(request.command)
-        if len(script) < commands.LONGEST_SCRIPT:
-            return request.command
-        path = f"{request.log}.script"
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:
-            if who is not None:
-                os.fchown(descriptor, who.uid, who.gid)
-            file.write(script)
-        return commands.script_from(path)
+            return client
+        began = _size(request.log)
+        record = Record(request.run_id, container.image, request.directory, request.log, 0, began)
+        self._records.put(record)
+        track = self._tracks[request.run_id] = Track(record)
+        track.followed = self._at_work = True
+        return client
 
     # ---- what the clients' ends mean -------------------------------------------------------------
 
     def _hear(self, report: RunReport) -> None:
         track = self._tracks.get(run_of(report.run_id))
-        if track is None or report.run_id != track.record.client_id:
-            if track is None:
-                self._inside.pop(report.run_id, None) if not isinstance(report, RunStarted) else None
-                self._tell(report)
+        if track is None:
+            if not isinstance(report, RunStarted):
+                self._inside.pop(report.run_id, None)
+            self._tell(report)
+            return
+        if report.run_id != track.record.client_id:
             return
         match report:
             case RunStarted():
@@ -530,15 +438,6 @@ class DockerRunner:
                     found = await self._client.inspect(run_id)
                     if found is None or not found.pid:
                         self._unremoved.add(run_id)
-
-
-def _way_to(socket: str) -> str:
-    """What is mounted for a socket: its folder, where nothing else lies in it, so that a new one is seen."""
-    folder = os.path.dirname(socket)
-    try:
-        return folder if os.listdir(folder) == [os.path.basename(socket)] else socket
-    except OSError:
-        return socket
 
 
 def _size(path: str) -> int:

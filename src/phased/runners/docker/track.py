@@ -1,0 +1,42 @@
+"""What one engine knows of a container that is not removed. Pure bookkeeping."""
+
+from __future__ import annotations
+
+from phased.runners.docker.asking import Container
+from phased.runners.docker.records import Record
+
+
+class Track:
+    """One container that is not removed."""
+
+    __slots__ = (
+        "asked",
+        "container",
+        "empty",
+        "ended",
+        "followed",
+        "following",
+        "record",
+        "started",
+        "starts",
+        "tailed",
+    )
+
+    def __init__(self, record: Record) -> None:
+        """Nothing has been told of it."""
+        self.record = record
+        self.followed = False
+        """Whether the engine wants reports of it."""
+        self.started = False
+        self.asked = 0
+        """The newest signal that it was sent."""
+        self.container: Container | None = None
+        """As it was when it was last seen running."""
+        self.starts = 0
+        self.tailed = False
+        """Whether its log is whole, or has been completed."""
+        self.following = record.client > 0
+        """Whether the newest client reads the engine's log, and so ends with 0 however the container ends."""
+        self.ended = False
+        self.empty = False
+        """Whether nothing of it is left for certain."""
