@@ -182,3 +182,22 @@ def test_it_is_small(run: Callable[..., Box]) -> None:
     cat = 1  # the command that reads is there, too, and small
     sizes = sorted(int(line.split()[1]) for line in found.splitlines())
     assert sum(sizes[cat:]) < 90_000, sizes
+
+
+def test_the_example_starts_the_daemon_and_fires_its_triggers(image: str) -> None:
+    """In an image of somebody else's, beside its own command."""
+    base = os.environ["PHASED_TEST_IMAGE_BASE"]
+    name = f"{image}-example"
+    configs = ROOT / "configs"
+    arguments = ["--build-arg", f"PHASED={image}", "--build-arg", f"BASE={base}", "-t", name]
+    file = str(configs / "image" / "Dockerfile")
+    docker("build", "--network=none", "-f", file, *arguments, str(configs))
+    box = Box(name, "--init")
+    try:
+        wait_for(lambda: "sleep" in docker("exec", box.id, "ps", "-eo", "comm", check=False), "its command")
+        fired = box.phased("trigger", "list")
+        assert "postMachineStart" in fired
+        assert "postEnvironmentStart" in fired
+    finally:
+        docker("rm", "-f", "-v", box.id)
+        docker("image", "rm", "-f", name)

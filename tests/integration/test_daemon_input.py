@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.api.daemon import EVENTS, TASKS, Api, Daemon, daemon, wait_for
@@ -48,11 +49,11 @@ def test_a_thousand_connections_shut_nobody_out(served: Daemon, api: Api) -> Non
         with served.client() as fresh:
             assert fresh.post(f"/{TASKS}/ListTasks", json={}).status_code == 200
         assert api.run("started-meanwhile", "echo yes")["status"]["phase"].endswith("SUCCEEDED")
-    with served.tcp(token) as client:
+    with served.tcp(token) as remote:
 
         def answered() -> bool:
-            with suppress(OSError, Exception):
-                return client.post(f"/{TASKS}/ListTasks", json={}).status_code == 200
+            with suppress(httpx.HTTPError):
+                return bool(remote.post(f"/{TASKS}/ListTasks", json={}).status_code == 200)
             return False
 
         wait_for(answered, "TCP is answered again")

@@ -193,13 +193,20 @@ class Fleet:
             link.close()
             return
         if link.faults >= _FAULTS:
-            self._give_up(link)
+            self._give_up(link, [run_id for run_id, _ in self._tracks.of(link)])
             return
         link.reap()
         lock = link.generation.take_lock()
         if lock is not None:
             os.close(lock)
-            self._succeed(link)
+            runs = [run_id for run_id, _ in self._tracks.of(link)]
+            try:
+                self._succeed(link)
+            except Exception as error:  # noqa: BLE001 - the loop would only log it, and runs would never end
+                self._log.error(
+                    "supervisor_not_understood", directory=link.generation.directory, reason=repr(error)
+                )
+                self._give_up(link, runs)
             self._wake()
             return
         channel = client.connect(link.generation)
@@ -212,11 +219,13 @@ class Fleet:
             track.home = again
         self._newest = self._newest or again
 
-    def _give_up(self, link: Link) -> None:
-        """What it tells is no use, however often: nobody will say how its runs end."""
+    def _give_up(self, link: Link, run_ids: Sequence[str]) -> None:
+        """What it tells, or has left, is no use: nobody will say how its runs end."""
         now = self._clock.wall()
-        for run_id, track in self._tracks.of(link):
-            track.home = None
+        for run_id in run_ids:
+            track = self._tracks.get(run_id)
+            if track is not None and track.home is link:
+                track.home = None
             self._report(RunLost(run_id, "its supervisor could not be understood", now))
         link.close()
 
