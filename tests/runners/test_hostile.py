@@ -109,7 +109,10 @@ async def test_a_step_that_ignores_the_request_to_end_is_killed(place: Place) ->
 
 async def test_a_step_that_forks_in_a_loop_while_it_is_ended_ends(place: Place) -> None:
     """Newcomers are found until there are none."""
-    loop = f"trap '' TERM; {_ready(place)}; while :; do (trap '' TERM; sleep 30) & sleep 0.001; done"
+    loop = (
+        f"trap '' TERM; {_ready(place)}; "
+        "for _ in $(seq 20000); do (trap '' TERM; sleep 30) & sleep 0.001; done"
+    )
     async with place.runner() as runner:
         request = place.request(loop)
         await runner.start([request])
@@ -120,10 +123,11 @@ async def test_a_step_that_forks_in_a_loop_while_it_is_ended_ends(place: Place) 
 
 
 async def test_a_chain_of_forks_whose_links_exit_at_once_ends(place: Place) -> None:
-    """Each link lives shorter than a look at all processes takes."""
+    """Each link lives shorter than a look at all processes takes; without a test, it ends by itself."""
     script = place.root / "chain.py"
     script.write_text(
-        "import os, time\nwhile True:\n    if os.fork():\n        os._exit(0)\n    time.sleep(0.002)\n"
+        "import os, time\nend = time.monotonic() + 120\nwhile time.monotonic() < end:\n"
+        "    if os.fork():\n        os._exit(0)\n    time.sleep(0.002)\n"
     )
     async with place.runner() as runner:
         request = place.request(f"{sys.executable} -I -S {script} & {_ready(place)}; exit 0")
