@@ -212,11 +212,13 @@ def _inherited(process: Process, processes: Mapping[int, Process], run_of: Mappi
 def _find_leader(trace: Trace) -> Process | None:
     """The process itself, by pid and start; without a pid, the session leader that shows the run's id.
 
-    A zombie is found too: its status can still be had.
+    A zombie is found too where it is our child, so that its status can be had; any other had ended before.
     """
     if trace.pid:
         process = look(trace.pid)
-        return process if process is not None and _is_leader(trace, process) else None
+        if process is None or not _is_leader(trace, process):
+            return None
+        return process if process.living or process.parent == os.getpid() else None
     for process in everyone().values():
         leads = process.living and process.session == process.pid
         if leads and run_in_environment(process.pid) == trace.run_id:
