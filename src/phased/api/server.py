@@ -46,6 +46,10 @@ _SHARE_OF_TCP: Final = 0.75
 """Of the connections that there may be: strangers cannot shut the daemon's own user out."""
 _HEADERS_PATIENCE: Final = 30.0
 """Seconds that the headers of a connection's first request may take."""
+_NEWCOMERS_PATIENCE: Final = 1.0
+"""Seconds that they may take at the end, when no more connections are accepted."""
+_TURNS_TO_ACCEPT: Final = 4
+"""Turns of the loop after which who was accepted has a protocol (asyncio's `_accept_connection2`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Server:
         self._config.load()
         self._state = ServerState()
         self._servers: list[asyncio.Server] = []
+        self._newcomers = _Newcomers()
         self.handed_over = False
         """Whether somebody else listens on its sockets from now on."""
         self.owns_path = False
@@ -125,13 +130,21 @@ class Server:
             server.close()
 
     async def finish(self) -> None:
-        """Let answers that have begun end; connections without one are closed."""
+        """Let answers that have begun end; connections without one are closed, newcomers once heard."""
         self.close()
+        await self._hear_newcomers()
         for connection in list(self._state.connections):
             with suppress(h11.LocalProtocolError):
                 connection.shutdown()
         while tasks := list(self._state.tasks):
             await asyncio.wait(tasks)
+
+    async def _hear_newcomers(self) -> None:
+        """Let who was accepted last say what for: closing before that would reset the connection."""
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
+        with anyio.move_on_after(_NEWCOMERS_PATIENCE):
+            await self._newcomers.until_none()
 
     def _factory(self, listener: Listener) -> Any:  # noqa: ANN401 - a maker of protocols
         crowd = _Crowd()
@@ -139,6 +152,7 @@ class Server:
         def make() -> _Protocol:
             protocol = _Protocol(self._config, self._state, {"listener": listener})
             protocol.crowd = crowd
+            protocol.newcomers = self._newcomers
             return protocol
 
         return make
@@ -151,13 +165,39 @@ class _Crowd:
     said: bool = False
 
 
+class _Newcomers:
+    """Connections that have not asked for anything yet."""
+
+    def __init__(self) -> None:
+        """There are none."""
+        self._there: set[_Protocol] = set()
+        self._left = asyncio.Event()
+
+    def add(self, one: _Protocol) -> None:
+        """It was accepted."""
+        self._there.add(one)
+
+    def discard(self, one: _Protocol) -> None:
+        """It asks for something, or has gone."""
+        self._there.discard(one)
+        self._left.set()
+
+    async def until_none(self) -> None:
+        """Wait until there are none."""
+        while self._there:
+            self._left.clear()
+            await self._left.wait()
+
+
 class _Protocol(H11Protocol):
     """That of uvicorn; it knows its peer, and does not wait for ever for a request that does not come."""
 
     crowd: _Crowd
+    newcomers: _Newcomers
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.newcomers.add(self)
         listener = self.app_state["listener"]
         most = most_connections() * (1 if listener.local else _SHARE_OF_TCP)
         if len(self.connections) > most:
@@ -174,9 +214,11 @@ class _Protocol(H11Protocol):
         super().handle_events()
         if self.cycle is not None:
             self._impatience.cancel()
+            self.newcomers.discard(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._impatience.cancel()
+        self.newcomers.discard(self)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
