@@ -1,4 +1,4 @@
-"""Every interleaving of {start, exit, stop, deadline, kill, crash} for small plans, explored exhaustively.
+"""Every interleaving of {start, exit, stop, deadline, kill, crash, adopt} for small plans, exhaustively.
 
 A little world obeys the machine's instructions; every choice it has is a branch. In each state that can be
 reached the invariants hold, and the end can be reached without anybody's help.
@@ -32,10 +32,14 @@ class World:
     machine: ExecutionMachine
     runs: dict[str, str] = field(default_factory=dict)
     """By step: starting, running, gone (its leader)."""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """By step: whose run that is."""
     awaiting: set[str] = field(default_factory=set)
     killed: set[str] = field(default_factory=set)
     reminders: set[e.StepEvent] = field(default_factory=set)
     clearing: bool = False
+    dying: bool = False
+    """Whether the daemon saves, and dies before it does anything."""
     second: int = 0
     """Time passes with each event, so much that every reminder is due."""
 
@@ -55,7 +59,8 @@ class World:
         """Hand an event over, and obey."""
         self.second += 1000
         for instruction in self.machine.handle(event, self.now):
-            self.obey(instruction)
+            if not self.dying:
+                self.obey(instruction)
         self.machine.change(self.now)
         self.machine.check()
 
@@ -63,7 +68,7 @@ class World:
         match instruction:
             case i.StartStep(step):
                 assert self.runs.get(step) != "running", "two attempts at a time"
-                self.runs[step] = "starting"
+                self.begin(step)
             case i.DetachStep(step) if self.shared:
                 self.forget(step)
                 self.happen(e.StepDetached(step))
@@ -83,6 +88,9 @@ class World:
             case i.Finish():
                 assert not self.awaiting
                 assert not set(self.runs.values()) & {"starting", "running"}
+
+    def begin(self, step: str) -> None:
+        self.runs[step], self.attempts[step] = "starting", self.machine.steps[step].attempt
 
     def forget(self, step: str) -> None:
         self.runs.pop(step, None)
@@ -110,7 +118,25 @@ class World:
         self.awaiting, self.killed, self.reminders, self.clearing = set(), set(), set(), False
         for instruction in self.machine.resume(self.now):
             self.obey(instruction)
+        self.adopt()
         self.machine.check()
+
+    def adopt(self) -> None:
+        """What the next daemon is told of runs that never were (`engine.adoption`)."""
+        for step in self.machine.live_steps:
+            if step.id in self.runs and self.attempts[step.id] == step.attempt:
+                continue
+            if step.state is State.STARTING:
+                self.begin(step.id)
+            elif step.state in {State.CANCELLING, State.ABORTING}:
+                self.happen(e.StepRefused(step.id, "it never was"))
+
+    def die_while(self, act: Act) -> None:
+        """This happens and is saved; nothing that follows from it is done."""
+        self.dying = True
+        act(self)
+        self.dying = False
+        self.crash()
 
 
 Act = Callable[[World], None]
@@ -162,13 +188,17 @@ def by_others() -> Iterator[Act]:
     yield lambda w: w.crash()
 
 
+_WIDE = ("a b",)
+"""Has so many states that deaths in mid-act are left to the others."""
+
+
 @pytest.mark.parametrize("shared", [False, True], ids=["alone", "shared"])
 @pytest.mark.parametrize(
     ("groups", "step"),
     [
         (("a",), StepPolicy(timeout=5, retries=1)),
         (("a", "b"), StepPolicy(timeout=5)),
-        (("a b",), StepPolicy()),
+        (_WIDE, StepPolicy()),
         (("a", "b!", "c"), StepPolicy()),
     ],
     ids=["one step", "two groups", "two at a time", "with a join"],
@@ -187,7 +217,9 @@ def test_every_interleaving_keeps_the_invariants_and_ends(
         alone = list(by_itself(world))
         assert world.machine.finished or alone, f"nothing can happen any more in {world.key()}"
         following: set[object] = set()
-        for act in [*alone, *by_misfortune(world), *by_others()]:
+        acts = [*alone, *by_misfortune(world), *by_others()]
+        deaths: list[Act] = [partial(World.die_while, act=act) for act in acts if groups != _WIDE]
+        for act in [*acts, *deaths]:
             branch = copy.deepcopy(world, {id(plan): plan, id(policy): policy})
             act(branch)
             key = branch.key()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 
@@ -17,6 +17,8 @@ from phased.engine.clock import SystemClock
 from phased.errors import SupervisorLost
 from phased.ports import RunExited, RunNotStarted, RunRequest
 from phased.runners.process import ProcessRunner
+from phased.supervisor.generation import generations
+from phased.supervisor.journal import read_journal
 from tests.runners.build import (
     Place,
     bytes_of,
@@ -300,3 +302,28 @@ async def test_a_full_state_directory_refuses_new_runs_and_keeps_the_ends_of_tho
         (small_disk / "filler").unlink()
         [report] = await run(runner, place.request("exit 8"))
         assert outcome(report) == 8
+
+
+async def test_what_a_full_disk_refused_is_not_started_when_its_supervisor_dies(
+    place: Place, small_disk: Path
+) -> None:
+    """It was told, though the journal had no room to say so."""
+    async with ProcessRunner(small_disk, {"PATH": os.defpath}, "/bin/sh", SystemClock()) as runner:
+        await run(runner, place.request("true"))
+        [generation] = generations(str(small_disk / "supervisors"))
+        _fill(small_disk / "filler")
+        for number in range(2000):  # until what was reserved ahead is used up
+            trace = place.root / f"ran.{number}"
+            request = place.request(f"touch {trace}")
+            await runner.start([request])  # and it is not forgotten, as its end cannot be saved either
+            report = (await until_ended(runner, [request.run_id]))[request.run_id]
+            if all(request.run_id not in record for record in read_journal(generation.journal)):
+                break
+        assert isinstance(report, RunNotStarted)
+        pid = next(iter(read_journal(generation.journal)))[3]["pid"]
+        os.kill(pid, SIGSTOP)  # so that it does not write when there is room
+        (small_disk / "filler").unlink()
+        os.kill(pid, SIGKILL)
+        [report] = await run(runner, place.request("exit 8"))
+        assert outcome(report) == 8
+        assert not trace.exists()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
+import shutil
 import stat
 import sys
 from signal import SIGKILL
@@ -12,6 +14,7 @@ import pytest
 
 from phased.ports import RunExited, Runner, RunNotStarted, RunReport
 from phased.runners import fleet
+from phased.supervisor import client
 from phased.supervisor.journal import read_journal
 from tests.runners.build import (
     Place,
@@ -94,6 +97,73 @@ async def test_limits_umask_and_directory_are_the_users(place: Place) -> None:
     assert files in (str(limit), "unlimited")
     assert directory == str(place.workspace)
     assert int(oom) >= 0
+
+
+async def test_a_protection_of_the_daemon_is_not_the_steps(place: Place) -> None:
+    """It would be killed last, and go before all others (rule 16)."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can have one")
+    protected = 'echo -500 > /proc/self/oom_score_adj; exec nice -n -20 "$@"'
+    async with place.runner(program=["/bin/sh", "-c", protected, "sh", *client.program()]) as runner:
+        request = place.request("cat /proc/self/oom_score_adj; nice")
+        await run(runner, request)
+    assert log_of(request) == "0\n0\n"
+
+
+_OPEN_A_QUEUE = """
+import ctypes, os
+library = ctypes.CDLL(None, use_errno=True)
+name = f"/test-{os.getpid()}".encode()
+queue = library.mq_open(name, os.O_CREAT | os.O_RDWR, 0o600, None)
+library.mq_unlink(name)
+print("opened" if queue >= 0 else os.strerror(ctypes.get_errno()))
+"""
+
+
+async def test_a_mark_leaves_room_for_message_queues(place: Place) -> None:
+    """It is a limit of these, and near the highest; each run has another (rule 20)."""
+    script = place.root / "queue.py"
+    script.write_text(_OPEN_A_QUEUE)
+    async with place.runner(shell="bash") as runner:
+        command = f"ulimit -S -q; ulimit -H -q; {sys.executable} -I -S {script}"
+        requests = [place.request(command) for _ in range(3)]
+        await run(runner, *requests)
+        [supervisor] = place.supervisors()
+        own = resource.prlimit(supervisor, resource.RLIMIT_MSGQUEUE)
+    found = [log_of(request).split() for request in requests]
+    assert len({mark for mark, _, _ in found}) == 3
+    assert all(int(mark) < int(hard) for mark, hard, _ in found if hard != "unlimited")
+    assert own == resource.getrlimit(resource.RLIMIT_MSGQUEUE), "set back after each spawn"
+    assert {opened for _, _, opened in found} == {"opened"}
+
+
+async def test_where_there_is_no_room_for_marks_there_are_none(place: Place) -> None:
+    """A limit that is too low already stays as it is (rule 20)."""
+    low = 'ulimit -q 80000 && exec "$@"'
+    program = ["bash", "-c", low, "bash", *client.program()]
+    program[0] = shutil.which("bash") or "/bin/bash"
+    async with place.runner(shell="bash", program=program) as runner:
+        request = place.request("ulimit -S -q; exit 3")
+        assert outcome((await run(runner, request))[0]) == 3
+    assert log_of(request) == "80000\n"
+
+
+async def test_the_pipe_of_a_step_that_fills_it_grows(place: Place) -> None:
+    """Of no other: there is a limit for each user (rule 10)."""
+    async with place.runner() as runner:
+        go = place.root / "go"
+        wait = f"while [ ! -e {go} ]; do sleep 0.02; done"
+        quiet, loud = place.request(f"echo x; {wait}"), place.request(f"head -c 3000000 /dev/zero; {wait}")
+        await runner.start([quiet, loud])
+        await until(lambda: len(bytes_of(loud)) == 3_000_000 and bytes_of(quiet))
+        sizes = []
+        for request in (quiet, loud):
+            [leader] = [p.pid for p in await runner.processes(request.run_id) if p.leader]
+            with open(f"/proc/{leader}/fd/1", "rb", buffering=0) as pipe:  # noqa: ASYNC230 - it is open already
+                sizes.append(fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ))
+        go.touch()
+        await until_ended(runner, [quiet.run_id, loud.run_id])
+    assert sizes == [1 << 16, 1 << 20]
 
 
 async def test_the_environment_is_the_base_less_the_engines_own_and_the_runs(place: Place) -> None:

@@ -21,6 +21,7 @@ import phased
 from phased.ports import RunExited, RunLost, RunReport, RunRequest
 from phased.runners.process import ProcessRunner
 from phased.supervisor.census import look
+from phased.supervisor.journal import read_journal
 from tests.runners.build import (
     Place,
     log_of,
@@ -89,21 +90,12 @@ async def _with_dying_supervisor(nth: int) -> tuple[bool, Counter[str]]:
             await runner.forget([request.run_id for request in requests])
             await until(lambda: place.supervisors() or place.generations() == [])
             died = place.generations() != first
-            await until_ended_output(requests)
+            told = [request for request in requests if isinstance(ended[request.run_id], RunExited)]
+            await until(lambda: all(log_of(request) == "one\ntwo\n" for request in told))
         found = Counter(
             _check(place, n, request, ended[request.run_id]) for n, request in enumerate(requests, 1)
         )
         return died, found
-
-
-async def until_ended_output(requests: list[RunRequest]) -> None:
-    """What a successor carries comes a moment after the end is told."""
-
-    def is_whole() -> bool:
-        contents = [log_of(request) for request in requests if Path(request.log).exists()]
-        return all(content in ("", "one\ntwo\n") for content in contents)
-
-    await until(is_whole)
 
 
 async def test_a_supervisor_killed_between_any_two_actions() -> None:
@@ -225,6 +217,39 @@ async def test_steps_outlive_their_supervisor_with_log_and_status(place: Place) 
         await until(lambda: _whole(request))
         await runner.forget([request.run_id])
     assert place.generations() == []
+
+
+_NEVER_LOOKS = f"""
+import sys
+sys.path.insert(0, {SOURCE!r})
+from phased.supervisor import steps
+from phased.supervisor.actions import Actions
+from phased.supervisor.loop import main
+steps._YOUTH = 100_000
+main(sys.argv[-1], Actions())
+"""
+
+
+async def test_steps_that_have_just_begun_are_known_by_the_moment_of_their_spawn(place: Place) -> None:
+    """Their start times were not read yet: the clock before and after each brackets it (rule 18)."""
+    program = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _NEVER_LOOKS]
+    async with place.runner(program=program) as runner:
+        requests = [place.request("exec sleep 300") for _ in range(30)]
+        await runner.start(requests)
+        await until(lambda: _kinds(place)["started"] == len(requests))
+        assert _kinds(place)["identity"] == 0
+        os.kill(place.supervisors()[0], signal.SIGKILL)
+        await until_started(runner, [request.run_id for request in requests])
+        for request in requests:
+            assert [p.leader for p in await runner.processes(request.run_id)] == [True]
+            await runner.signal(request.run_id, signal.SIGKILL)
+        ended = await until_ended(runner, [request.run_id for request in requests])
+        assert {outcome(report) for report in ended.values()} == {"signal 9"}
+
+
+def _kinds(place: Place) -> Counter[str]:
+    journal = str(place.state / "supervisors" / "1" / "journal")
+    return Counter(record[1] for record in read_journal(journal))
 
 
 @pytest.fixture

@@ -88,6 +88,20 @@ def test_a_short_write_is_taken_back_and_repeated_later(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_room_that_has_come_back_is_seen_when_it_is_asked_for(tmp_path: Path) -> None:
+    """A run is not refused for a disk that was full a moment ago."""
+    disk = FullDisk()
+    journal = Journal(str(tmp_path / "j"), disk)
+    disk.room = 0
+    journal.record("exited", 1, "a", 0)
+    journal.write()
+    assert not journal.has_room()
+    disk.room = 1 << 20
+    assert journal.has_room()
+    assert [record[1] for record in read_journal(str(tmp_path / "j"))] == ["exited"]
+    journal.close()
+
+
 def test_reserved_room_does_not_show_in_the_files_size(tmp_path: Path) -> None:
     """Readers would take zeros for records."""
     journal = Journal(str(tmp_path / "j"), Actions())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -316,3 +317,46 @@ def test_a_path_too_long_for_a_socket_is_refused(place: Place) -> None:
     with pytest.raises(OSError, match="the system allows 107"):
         client.start_supervisor(str(deep), client.program(), {})
     assert list(deep.iterdir()) == []
+
+
+def test_another_users_process_is_not_heard(started: Started, place: Place) -> None:
+    """Even where the modes of the files would let it in (rule 7)."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    for folder in (place.root, place.state, place.state / "supervisors", Path(started.generation.directory)):
+        folder.chmod(0o711)
+    os.chmod(started.generation.address, 0o666)
+    code = (
+        "import os, socket, sys; os.setgid(65534); os.setuid(65534); s = socket.socket(socket.AF_UNIX); "
+        "s.settimeout(60); s.connect(sys.argv[1]); "
+        's.sendall(b\'{"do":"hello","protocol":1,"epoch":99}\\n\'); print(s.recv(100))'
+    )
+    command = [sys.executable, "-I", "-S", "-c", code, started.generation.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * DEADLINE, check=False)
+    assert done.stdout == "b''\n" or "Error" in done.stderr, done
+    client.greet(started.first.channel, 1)  # it would be refused, had the other's epoch been heard
+    started.first.until("welcome")
+
+
+def test_who_comes_at_its_last_moment_is_served_or_finds_it_dead(place: Place) -> None:
+    """Nobody is connected to one that does not hear them any more (rule 8)."""
+    outcomes = set()
+    for turn in range(20):
+        started = Started(place)
+        client.greet(started.first.channel, 1)
+        started.first.until("welcome")
+        started.first.channel.close()
+        time.sleep(turn % 5 / 2000)  # it is on its way out by then, sometimes
+        channel = client.connect(started.generation)
+        if channel is not None:
+            late = Talk(channel, epoch=2)
+            while not late.channel.closed and not any(one["is"] == "welcome" for one in late.heard):
+                late._wait()
+            outcomes.add("served" if late.heard else "dead")
+            late.channel.close()
+        assert started.until_ended() == 0
+        lock = started.generation.take_lock()
+        assert lock is not None
+        os.close(lock)
+        assert client.connect(started.generation) is None
+    assert outcomes <= {"served", "dead"}

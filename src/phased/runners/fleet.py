@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 
+from phased.errors import SupervisorLost
 from phased.observability import logger
 from phased.ports import Clock, RunLost, RunNotStarted, RunReport, RunRequest, RunStarted
 from phased.runners.link import Event, Link, LinkLost
@@ -70,7 +71,8 @@ class Fleet:
         self._number = 1
         self._newest: Link | None = None
         self._remains: list[Remains] = []
-        self._carried: dict[str, str] = {}
+        self._inquiring: set[Link] = set()
+        self._found_out = anyio.Event()
         self._leaving = False
         self._stillborn = 0
         self.links: list[Link] = []
@@ -124,9 +126,6 @@ class Fleet:
     def told(self, link: Link, events: Sequence[Event]) -> None:
         """These things happened, perhaps some that were told before."""
         self._tracks.events(link, events)
-        for event in events:
-            if event[0] == "closed":
-                self._carried.pop(event[1], None)
         self._wake()
 
     def welcomed(self, link: Link) -> None:
@@ -151,29 +150,40 @@ class Fleet:
     async def meet_all(self) -> None:
         """Find what earlier runners have left. Raises OSError."""
         self._epoch = client.next_epoch(self._kit.root)
-        for generation in generations(self._kit.root):
-            self._number = generation.number + 1
-            await self._meet(generation)
+        found = generations(self._kit.root)
+        self._number = max([0, *(generation.number for generation in found)]) + 1
+        # The living first: they say which outputs of the dead they carry.
+        for generation in [one for one in found if not await self._meet(one)]:
+            self._learn(generation)
 
-    async def _meet(self, generation: Generation) -> None:
+    async def _meet(self, generation: Generation) -> bool:
+        """Whether it lives."""
         while (lock := generation.take_lock()) is None:
             channel = client.connect(generation)
             if channel is not None:
                 await self._get_acquainted(generation, channel)
-                return
+                return True
             await anyio.sleep(_LOOK_AGAIN)  # it is ending: listens no longer, and still holds its lock
         os.close(lock)
+        return False
+
+    def _learn(self, generation: Generation) -> None:
+        """From the remains of one that is dead."""
         remains = Remains(generation)
         traces = [trace for trace in remains.traces.values() if not trace.acknowledged]
         for trace in traces:
             self._tracks.add(trace.run_id, Track(None))
-        self._bury(remains, traces, {})
+        self._bury(remains, traces, {}, {})
 
     async def _get_acquainted(self, generation: Generation, channel: Channel) -> None:
         link = self._link(generation, channel, 0)
         with anyio.move_on_after(_SILENCE):
             await link.welcomed_at_all.wait()
-        if not link.supervisor and not link.closed:
+        if link.supervisor:
+            link.notify(
+                "retire"
+            )  # perhaps of another version: it keeps what it has, gets nothing new (rule 9)
+        elif not link.closed:
             self._log.warning("supervisor_silent", directory=generation.directory)
             for trace in Remains(generation).traces.values():
                 self._tracks.events(link, [] if trace.acknowledged else trace.history)
@@ -186,15 +196,37 @@ class Fleet:
         if link is self._newest:
             self._newest = None
         if not self._leaving:
+            self._inquiring.add(link)
             self._loop.call_soon(self._inquire, link)
 
+    @property
+    def inquires(self) -> bool:
+        """Whether it is not known of a supervisor if it lives: nobody can tell its runs' processes now."""
+        return bool(self._inquiring) or any(link.closed for link in self.links)
+
+    async def settled(self) -> None:
+        """Wait until that is known. Raises SupervisorLost where it takes too long."""
+        with anyio.move_on_after(_SILENCE):
+            while self.inquires:
+                await self._found_out.wait()
+        if self.inquires:
+            raise SupervisorLost("cannot tell what runs: a supervisor is about to end, and does not")
+
     def _inquire(self, link: Link) -> None:
+        if self._has_found_out(link):
+            self._inquiring.discard(link)
+            self._found_out.set()
+            self._found_out = anyio.Event()
+        else:
+            self._loop.call_later(_LOOK_AGAIN, self._inquire, link)
+
+    def _has_found_out(self, link: Link) -> bool:
         if self._leaving:
             link.close()
-            return
+            return True
         if link.faults >= _FAULTS:
             self._give_up(link, [run_id for run_id, _ in self._tracks.of(link)])
-            return
+            return True
         link.reap()
         lock = link.generation.take_lock()
         if lock is not None:
@@ -208,16 +240,19 @@ class Fleet:
                 )
                 self._give_up(link, runs)
             self._wake()
-            return
+            return True
         channel = client.connect(link.generation)
         if channel is None:
-            self._loop.call_later(_LOOK_AGAIN, self._inquire, link)
-            return
+            return False
         again = self._link(link.generation, channel, link.pid)
         again.replace(link)
         for _, track in self._tracks.of(link):
             track.home = again
-        self._newest = self._newest or again
+        if not again.pid:
+            again.notify("retire")
+        elif self._newest is None:
+            self._newest = again
+        return True
 
     def _give_up(self, link: Link, run_ids: Sequence[str]) -> None:
         """What it tells, or has left, is no use: nobody will say how its runs end."""
@@ -237,13 +272,15 @@ class Fleet:
             track.home = None
         traces = [remains.traces[run_id] for run_id, _ in mine if run_id in remains.traces]
         remains.wanted = {trace.run_id for trace in traces}
-        never = [t.request for run_id, t in mine if run_id not in remains.traces and t.request is not None]
+        # Of some it told, and a full disk kept that out of its journal.
+        silent = [t for run_id, t in mine if run_id not in remains.traces and not t.history]
+        never = [track.request for track in silent if track.request is not None]
         if traces or never:
             self._log.error("supervisor_lost", directory=link.generation.directory, runs=len(mine))
         self._stillborn += not link.supervisor
         copies, link.copies = link.copies, {}
         link.close()
-        self._bury(remains, traces, copies)
+        self._bury(remains, traces, copies, link.carried)
         if never:
             self._start_again(never)
 
@@ -272,8 +309,17 @@ class Fleet:
         track.crashes += 1
         return track.crashes >= _CRASHES
 
-    def _bury(self, remains: Remains, traces: Sequence[Trace], copies: Mapping[str, int]) -> None:
-        """Learn from a journal, and take over what lives; `traces` are the runs that still matter."""
+    def _bury(
+        self,
+        remains: Remains,
+        traces: Sequence[Trace],
+        copies: Mapping[str, int],
+        carried: Mapping[str, str],
+    ) -> None:
+        """Learn from a journal, and take over what lives; `traces` are the runs that still matter.
+
+        `carried`: the logs of others' runs that it carried the output of.
+        """
         same = self.wards.is_same_machine(remains.identity)
         for trace in remains.traces.values() if same else ():
             if trace.ended:
@@ -283,7 +329,10 @@ class Fleet:
             if not trace.ended:
                 self._take_over(trace, same=same)
         alive = self.wards.members(self.supervisors).keys() & remains.traces.keys()
-        self._carry_all(remains, copies, alive)
+        logs = {
+            run_id: trace.log for run_id, trace in remains.traces.items() if run_id in alive | copies.keys()
+        }
+        self._carry_all({**carried, **logs}, copies)
         if traces or alive:
             self._remains.append(remains)
         else:
@@ -303,11 +352,14 @@ class Fleet:
         else:
             self._report(RunLost(trace.run_id, _MAY_HAVE_RUN, now))
 
-    def _carry_all(self, remains: Remains, copies: Mapping[str, int], alive: set[str]) -> None:
-        """Hand the outputs that still come to a living supervisor."""
-        for run_id in copies.keys() | alive:
-            pipe = copies[run_id] if run_id in copies else self.wards.output_of(run_id)
-            log = remains.traces[run_id].log if run_id in remains.traces else self._carried.get(run_id)
+    def _carry_all(self, logs: Mapping[str, str], copies: Mapping[str, int]) -> None:
+        """Hand the outputs that still come to a living supervisor, unless one has them already."""
+        elsewhere = {run_id for link in self.links for run_id in link.carried}
+        for run_id in copies.keys() | logs.keys():
+            log = None if run_id in elsewhere else logs.get(run_id)
+            pipe = copies.get(run_id)
+            if pipe is None and log:
+                pipe = self.wards.output_of(run_id)
             if pipe is None:
                 continue
             with contextlib.suppress(OSError):
@@ -319,7 +371,7 @@ class Fleet:
         link = self._newest
         if link is None or link.closed:
             link = self._next_generation()
-        self._carried[run_id] = log
+        link.carried[run_id] = log
         link.copies[run_id] = os.dup(pipe)
         link.send({"do": "carry", "run": run_id, "log": log}, [pipe])
 

@@ -52,6 +52,8 @@ class Link:
         self.pid = pid
         self.copies: dict[str, int] = {}
         """A copy of each reading end, so that no output is lost should the supervisor die (rule 11)."""
+        self.carried: dict[str, str] = {}
+        """The logs of dead supervisors' runs whose output it carries: two would overwrite each other's."""
         self.started = 0
         """How many runs it was asked for."""
         self.supervisor = 0
@@ -79,6 +81,7 @@ class Link:
         self.started = broken.started
         self.faults = broken.faults
         self.copies, broken.copies = broken.copies, self.copies
+        self.carried.update(broken.carried)
         self.acknowledge(broken._done)
 
     @property
@@ -179,6 +182,7 @@ class Link:
 
     def _welcome(self, message: dict[str, Any]) -> None:
         self.supervisor = message["pid"]
+        self.carried.update(message.get("carried", {}))
         self._listener.told(self, [event for history in message["runs"].values() for event in history])
         self._listener.welcomed(self)
         self.welcomed_at_all.set()
@@ -193,6 +197,7 @@ class Link:
                         self.copies[run_id] = copy
                 case ["exited", run_id, _, _, _, 0] | ["closed", run_id] | ["refused", run_id, *_]:
                     self.drop_copy(run_id)
+                    self.carried.pop(run_id, None)
         self._listener.told(self, events)
 
     def copy_of(self, run_id: str) -> int | None:

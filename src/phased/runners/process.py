@@ -7,10 +7,10 @@ know executions, statuses or the store.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import anyio
 
@@ -23,6 +23,8 @@ from phased.runners.surroundings import default_shell, exchangeable, own_umask, 
 from phased.runners.tracks import Tracks
 from phased.supervisor import client
 from phased.supervisor.identity import FLAG, spell
+
+Answer = TypeVar("Answer")
 
 _FAREWELL = 5.0
 """Seconds that leaving waits at most for supervisors that have nothing left to do."""
@@ -86,6 +88,10 @@ class ProcessRunner:
         """How many bytes of each step's log are kept, 0 all. To be called before it is entered."""
         self._base["log_budget"] = budget
 
+    def use_cgroups(self, where: str) -> None:
+        """`auto`, `off` or a directory (`run.cgroup`). To be called before it is entered."""
+        self._base["cgroup"] = where
+
     @property
     def supervisors(self) -> list[int]:
         """The pids of the supervisors that live: what descends from them are steps."""
@@ -125,7 +131,10 @@ class ProcessRunner:
         return self._tracks.take()
 
     async def processes(self, run_id: str) -> list[RunProcess]:
-        """Every living process of a run."""
+        """Every living process of a run. Raises SupervisorLost where nobody can tell."""
+        return await self._once_settled(lambda: self._processes_now(run_id))
+
+    async def _processes_now(self, run_id: str) -> list[RunProcess]:
         found: list[RunProcess] = []
         for link in self._homes(run_id):
             with contextlib.suppress(LinkLost):
@@ -133,7 +142,10 @@ class ProcessRunner:
         return found + self._wards().get(run_id, [])
 
     async def signal(self, run_id: str, signal: int) -> int:
-        """Send a signal to every process of a run; how many there were."""
+        """Send a signal to every process of a run; how many there were. Raises SupervisorLost."""
+        return await self._once_settled(lambda: self._signal_now(run_id, signal))
+
+    async def _signal_now(self, run_id: str, signal: int) -> int:
         count = 0
         for link in self._homes(run_id):
             with contextlib.suppress(LinkLost):
@@ -141,7 +153,18 @@ class ProcessRunner:
         return count + self._fleet.wards.signal(run_id, signal, self._fleet.supervisors)
 
     async def leftovers(self) -> Mapping[str, list[RunProcess]]:
-        """Living processes of runs whose leader has ended, by run id."""
+        """Living processes of runs whose leader has ended, by run id. Raises SupervisorLost."""
+        return await self._once_settled(self._leftovers_now)
+
+    async def _once_settled(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What is answered while a supervisor dies may leave its runs out, as if they were no more."""
+        while True:
+            answer = await ask()
+            if not self._fleet.inquires:
+                return answer
+            await self._fleet.settled()
+
+    async def _leftovers_now(self) -> Mapping[str, list[RunProcess]]:
         found: dict[str, list[RunProcess]] = {}
         for link in list(self._fleet.links):
             with contextlib.suppress(LinkLost):

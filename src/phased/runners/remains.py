@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from phased.supervisor.cgroups import path_of
 from phased.supervisor.generation import Generation
 from phased.supervisor.journal import read_journal
 
@@ -32,6 +33,8 @@ class Trace:
     pipe: int = 0
     """The inode of its output's pipe."""
     acknowledged: bool = False
+    cgroup: str = ""
+    """Its directory, where runs had cgroups of their own."""
 
     @property
     def ended(self) -> bool:
@@ -46,6 +49,7 @@ class Remains:
         """Reads the journal."""
         self.generation = generation
         self.identity: dict[str, Any] = {}
+        self._cgroups = ""
         self.traces: dict[str, Trace] = {}
         self.wanted: set[str] = set()
         """Runs that somebody asked about and has not forgotten: as long as there are any, it stays."""
@@ -56,8 +60,11 @@ class Remains:
         match record:
             case [_, "born", _, identity]:
                 self.identity = identity
-            case [_, "starting", _, run_id, log]:
-                self.traces[run_id] = Trace(run_id, log)
+            case [_, "starting", _, run_id, log, *pipe]:  # earlier versions did not write which pipe
+                cgroup = path_of(self._cgroups, run_id)
+                self.traces[run_id] = Trace(run_id, log, pipe=pipe[0] if pipe else 0, cgroup=cgroup)
+            case [_, "cgroup", _, directory]:
+                self._cgroups = directory
             case [_, "started", at, run_id, pid, after, before, mark, pipe]:
                 trace = self.traces.setdefault(run_id, Trace(run_id, ""))
                 trace.pid, trace.mark, trace.pipe = pid, mark, pipe

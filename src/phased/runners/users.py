@@ -21,6 +21,7 @@ from phased.errors import RunnerError, SettingsError
 from phased.ports import Clock, RunNotStarted, RunProcess, RunReport, RunRequest
 from phased.runners.identity import PASSABLE, Person, person, runs_as, user_of_steps
 from phased.runners.process import ProcessRunner
+from phased.supervisor.cgroups import OFF
 
 if TYPE_CHECKING:
     from phased.settings.sections import RunSettings
@@ -198,12 +199,13 @@ async def open_runner(
     shell = run.shell or None
     if os.geteuid() == 0:
         async with RunnerOfUsers(
-            state_directory, named, clock, make_runner(environment, shell, clock, run.log_budget)
+            state_directory, named, clock, make_runner(environment, shell, clock, run.log_budget, run.cgroup)
         ) as several:
             yield several
     elif named in {None, os.geteuid()}:
         runner = ProcessRunner(state_directory, environment, shell, clock)
         runner.keep_of_logs(run.log_budget)
+        runner.use_cgroups(run.cgroup)
         async with runner as one:
             yield one
     else:
@@ -217,6 +219,7 @@ def make_runner(
     shell: str | None,
     clock: Clock,
     log_budget: int = 0,
+    cgroup: str = OFF,
     **more: Any,  # noqa: ANN401 - for ProcessRunner
 ) -> MakeRunner:
     """Makes runners whose steps have this environment, or another user's login environment."""
@@ -225,6 +228,7 @@ def make_runner(
         base = environment if who is None else who.environment(environment)
         runner = ProcessRunner(folder, base, shell, clock, person=who, **more)
         runner.keep_of_logs(log_budget)
+        runner.use_cgroups(cgroup)
         return runner
 
     return make

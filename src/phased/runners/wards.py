@@ -2,7 +2,8 @@
 
 Knows /proc and pidfds. Must not know living supervisors or the engine. A process is taken for a run's
 leader by pid and start time on the same boot (rule 18), and for another member by its descent, the run's id
-in its environment, or its session and mark: whatever cannot be proved to be ours is left alone.
+in its environment, the run's pipe as its output, or its session and mark: whatever cannot be proved to be
+ours is left alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import struct
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from signal import SIGKILL
 
 from phased.runners.remains import Trace
 from phased.supervisor import system
@@ -27,6 +29,7 @@ from phased.supervisor.census import (
     run_in_environment,
     signal_all,
 )
+from phased.supervisor.cgroups import kill_all, pids_in, remove
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SLACK = 0.02
@@ -95,7 +98,7 @@ class Wards:
         ward = self._wards.get(run_id)
         pipe = f"pipe:[{ward.trace.pipe}]" if ward is not None else None
         for process in self.members(()).get(run_id, []):
-            for path in (f"/proc/{process.pid}/fd/1", f"/proc/{process.pid}/fd/2"):
+            for path in _outputs(process.pid):
                 with contextlib.suppress(OSError):
                     if os.readlink(path) == pipe:
                         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -121,7 +124,9 @@ class Wards:
         found = self._sort(processes, set(supervisors))
         for run_id in [run_id for run_id, ward in self._wards.items() if ward.descriptor < 0]:
             if run_id not in found:
-                del self._wards[run_id]
+                trace = self._wards.pop(run_id).trace
+                if trace.cgroup:
+                    remove(trace.cgroup)
         self._bury_orphans(processes)
         self._seen |= {(p.pid, p.start) for members in found.values() for p in members}
         return found
@@ -152,7 +157,11 @@ class Wards:
     def signal(self, run_id: str, number: int, supervisors: Iterable[int]) -> int:
         """Send a signal to every process of a ward; how many there were."""
         known = list(supervisors)
-        return signal_all(lambda: self.members(known).get(run_id, []), number)
+        ward = self._wards.get(run_id)
+        cgroup = ward.trace.cgroup if ward is not None else ""
+        killed = kill_all(cgroup) if cgroup and number == SIGKILL else 0
+        count = signal_all(lambda: self.members(known).get(run_id, []), number)
+        return max(killed, count)
 
     def close(self) -> None:
         """Watch no longer."""
@@ -164,7 +173,8 @@ class _Evidence:
     """What wards are known by. A pid, a session and a mark can each be another's by chance; two cannot.
 
     So a mark counts for what descends from this process, the heir of a dead supervisor (rule 20), or with the
-    session; a session alone only where there are no marks.
+    session; a session alone only where there are no marks. A pipe is one run's alone,
+    and so is a cgroup.
     """
 
     def __init__(self, wards: Iterable[_Ward], heirs: Collection[int]) -> None:
@@ -172,6 +182,13 @@ class _Evidence:
         self._wards = {ward.trace.run_id: ward for ward in wards}
         self._sessions = {ward.trace.pid: ward for ward in self._wards.values() if ward.trace.pid}
         self._marks = {ward.trace.mark: ward for ward in self._wards.values() if ward.trace.mark}
+        self._pipes = {f"pipe:[{ward.trace.pipe}]": ward for ward in self._wards.values() if ward.trace.pipe}
+        self._in_cgroups = {
+            pid: ward
+            for ward in self._wards.values()
+            if ward.trace.cgroup
+            for pid in pids_in(ward.trace.cgroup)
+        }
         self._heirs = heirs
 
     def run_of(self, process: Process) -> str | None:
@@ -179,10 +196,12 @@ class _Evidence:
         ward = self._sessions.get(process.pid)
         if ward is not None and _is_leader(ward.trace, process):
             return ward.trace.run_id
+        if process.pid in self._in_cgroups:
+            return self._in_cgroups[process.pid].trace.run_id
         shown = run_in_environment(process.pid)
         if shown in self._wards:
             return shown
-        ward = self._by_session_or_mark(process)
+        ward = self._by_output(process) or self._by_session_or_mark(process)
         if ward is None or process.start / _TICKS < ward.trace.born_after - _SLACK:
             return None
         return ward.trace.run_id
@@ -195,6 +214,18 @@ class _Evidence:
         if ward is not None and ward.trace.mark in (0, mark):
             return ward
         return self._marks.get(mark) if process.pid in self._heirs else None
+
+    def _by_output(self, process: Process) -> _Ward | None:
+        """What lost its parents, its session and its variables may still write into the pipe."""
+        for path in _outputs(process.pid):
+            with contextlib.suppress(OSError):
+                if (ward := self._pipes.get(os.readlink(path))) is not None:
+                    return ward
+        return None
+
+
+def _outputs(pid: int) -> tuple[str, str]:
+    return f"/proc/{pid}/fd/1", f"/proc/{pid}/fd/2"
 
 
 def _inherited(process: Process, processes: Mapping[int, Process], run_of: Mapping[int, str]) -> str | None:

@@ -7,6 +7,7 @@ run is an id, a command, an environment, a directory and a log. Modules here imp
     __main__   the entry            loop       connections and the turn of events
     steps      starting, ending     spawning   one posix_spawn, and what a step finds around itself
     output     pipe to log          census     which processes belong to which run, and signals to them
+    cgroups    a cgroup for each run, where they were delegated
     journal    what happened        generation lock, journal and socket of one supervisor
     channel    JSON lines           client     the daemon's side
     actions    all that is done to the outside, in one place

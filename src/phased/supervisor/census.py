@@ -11,12 +11,15 @@ import contextlib
 import os
 import signal
 
+from phased.supervisor.cgroups import runs_in_cgroup
 from phased.supervisor.spawning import RUN_VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_LISTS = 5
+"""Lists of all processes in one look, at most: something forks and ends all the time."""
 _ROUNDS_TO_STOP = 50
 _ROUNDS = 5
 """Looks for newcomers while a signal is sent: a step may fork faster than it is stopped."""
@@ -55,14 +58,18 @@ def look(pid: int) -> Process | None:
 
 
 def everyone() -> dict[int, Process]:
-    """All processes that can be seen."""
-    found = {}
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            process = look(int(name))
-            if process is not None:
-                found[process.pid] = process
-    return found
+    """All processes that can be seen.
+
+    What ended while the list was read may have had a child that is not on it: then newcomers are looked for,
+    so that a chain of forks is not taken for nothing.
+    """
+    found: dict[int, Process | None] = {}
+    for _ in range(_LISTS):
+        fresh = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if pid not in found]
+        found.update((pid, look(pid)) for pid in fresh)
+        if all((process := found[pid]) is not None and process.living for pid in fresh):
+            break
+    return {pid: process for pid, process in found.items() if process is not None}
 
 
 def children_of(pid: int, thread: int | str = 0) -> list[int]:
@@ -133,16 +140,26 @@ class Kin:
 
     `sessions`: session to run, also of ended leaders, whose number may have been used again: so it is asked
     last. `marks`: mark to run. `knows` says whether a run's id, as found in an environment, is one of ours.
+    `in_cgroups`: whether runs have cgroups of their own, which tell most surely.
     """
 
     def __init__(
-        self, sessions: Mapping[int, str], marks: Mapping[int, str], knows: Callable[[str], bool]
+        self,
+        sessions: Mapping[int, str],
+        marks: Mapping[int, str],
+        knows: Callable[[str], bool],
+        *,
+        in_cgroups: bool = False,
     ) -> None:
         """Reads these tables as they are at each question."""
         self._sessions, self._marks, self._knows = sessions, marks, knows
+        self._in_cgroups = in_cgroups
 
     def run_of(self, orphan: Process) -> str | None:
         """Its run, as far as the process itself shows it."""
+        for named in runs_in_cgroup(orphan.pid) if self._in_cgroups else ():
+            if self._knows(named):
+                return named
         marked = self._marks.get(mark_of(orphan.pid))
         if marked is not None:
             return marked

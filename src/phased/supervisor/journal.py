@@ -3,11 +3,12 @@
 Knows records and disks. Must not know sockets or processes. Records are lists:
 
     [n, "born", at, {pid, start, boot, namespace, init, protocol}]     [n, "epoch", at, epoch]
-    [n, "starting", at, run, log]
+    [n, "starting", at, run, log, inode of the pipe]
     [n, "started", at, run, pid, boot clock before, and after, mark, inode of its pipe]
     [n, "identity", at, run, pid, start time]     [n, "refused", at, run, reason]
     [n, "exited", at, run, wait status, note]     [n, "acknowledged", at, [run, ...]]
     [n, "closed", at, run]             [n, "ended", at]
+    [n, "cgroup", at, directory of the cgroups of runs]
 
 `n` counts from 0 (rule 6), `at` is microseconds since the epoch. Nothing is synchronised to the disk: what
 a journal is for is the death of a process, and after the death of the machine no run lives (rule 5).
@@ -61,6 +62,8 @@ class Journal:
 
     def has_room(self) -> bool:
         """Whether a run may be started: its end must find room, also on a disk that fills (rule 14)."""
+        if self.full is not None:
+            self.write()
         if self._reserved - self._size < _ROOM_TO_START:
             self._reserve()
         return self.full is None and self._reserved - self._size >= _ROOM_TO_START

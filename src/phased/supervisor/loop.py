@@ -3,10 +3,10 @@
 Knows messages and who may send them. What a run is, `steps` knows. Each turn: read, reap, start a bunch,
 write the journal, tell. It ends when it has no child and no daemon (rule 8).
 
-From the daemon: hello{protocol, epoch}, base{environment, shell, umask, log_budget}, start{runs},
+From the daemon: hello{protocol, epoch}, base{environment, shell, umask, log_budget, cgroup}, start{runs},
 acknowledge{runs}, carry{run, log}, and with a number to be answered by: processes{run}, signal{run, signal},
 leftovers, retire.
-To the daemon: welcome{protocol, pid, runs}, refused{reason}, events{n, events}, answer{to, ...}.
+To the daemon: welcome{protocol, pid, runs, carried}, refused{reason}, events{n, events}, answer{to, ...}.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import struct
 
 from phased.supervisor import system
 from phased.supervisor.census import Process, identity_of_machine, look
+from phased.supervisor.cgroups import OFF
 from phased.supervisor.channel import PROTOCOL, Channel
 from phased.supervisor.generation import FIRST, LISTENER, LOCK, Generation
 from phased.supervisor.journal import Journal
@@ -70,7 +71,7 @@ class Supervisor:
         self._tell_at: float | None = None
         self._guests: dict[int, Channel] = {}
         self._poll = select.epoll()
-        self._steps = Steps(actions, self._journal, self._watch, self._poll.unregister)
+        self._steps = Steps(actions, self._journal, int(number), self._watch, self._poll.unregister)
         self._children = system.signal_descriptor(_SIGNALS)
         self._poll.register(self._children, select.EPOLLIN)
         self._poll.register(listener, select.EPOLLIN)
@@ -185,7 +186,12 @@ class Supervisor:
         self._journal.record("epoch", self._actions.wall(), epoch)
         self._steps.write()
         runs = self._steps.unacknowledged()
-        channel.send({"is": "welcome", "protocol": PROTOCOL, "pid": os.getpid(), "runs": runs})
+        channel.send(
+            {
+                "is": "welcome", "protocol": PROTOCOL, "pid": os.getpid(), "runs": runs,
+                "carried": self._steps.carried,
+            }
+        )  # fmt: skip
         self._hand_on(channel)
 
     def _serve(self, channel: Channel, message: dict[str, Any]) -> None:
@@ -198,6 +204,7 @@ class Supervisor:
         elif what == "base":
             self._steps.spawner.equip(message["environment"], message["shell"], message["umask"])
             self._steps.log_budget = int(message.get("log_budget", 0))
+            self._steps.use_cgroups(message.get("cgroup", OFF))
         elif what == "carry":
             self._carry(channel, message)
         else:
@@ -219,7 +226,7 @@ class Supervisor:
             return {"runs": {run: _rows(found) for run, found in self._steps.leftovers().items()}}
         if what == "retire":
             self._retired = True
-            return {"childless": self._steps.childless}
+            return {"childless": self._steps.childless and not self._steps.carried}
         return {"error": f"cannot {what}"}
 
     def _hand_on(self, channel: Channel) -> None:

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 
+from phased.supervisor.cgroups import Cgroups
 from phased.supervisor.identity import hand_over
 
 TYPE_CHECKING = False
@@ -40,14 +41,19 @@ class Marks:
 
     __slots__ = ("_hard", "_next", "_own", "current", "runs")
 
-    def __init__(self) -> None:
-        """Reads this process's own limit, which is set back after each bunch."""
+    def __init__(self, generation: int) -> None:
+        """Reads this process's own limit, which is set back after each bunch.
+
+        Each generation has marks of its own: what one left behind lives on beside the next one's runs.
+        """
         self._own, self._hard = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
         unlimited = self._hard == resource.RLIM_INFINITY
-        self._next = _WITHOUT_LIMIT if unlimited else self._hard
-        if not unlimited and _QUEUES_STILL_OPEN < self._own < self._hard:
-            # We are in a step of another supervisor: its marks are the first below the limit.
-            self._next -= _MARKS * (1 + os.getpid() % ((self._hard - _QUEUES_STILL_OPEN) // _MARKS or 1))
+        top = _WITHOUT_LIMIT if unlimited else self._hard
+        places = max((top - _QUEUES_STILL_OPEN) // _MARKS, 1)
+        place = generation % places
+        if _QUEUES_STILL_OPEN < self._own < top and place == (top - 1 - self._own) // _MARKS:
+            place = (place + 1) % places  # we are in a step of another supervisor, which has these
+        self._next = top - _MARKS * place
         self.current = 0
         """The newest, 0 where there is no room for any."""
         self.runs: dict[int, str] = {}
@@ -72,9 +78,19 @@ class Marks:
 class Spawner:
     """Starts commands. Between `begin` and `end` of a bunch this process looks as a step shall see it."""
 
-    __slots__ = ("_actions", "_base", "_directory", "_files", "_shell", "_to_default", "_umask", "marks")
+    __slots__ = (
+        "_actions",
+        "_base",
+        "_directory",
+        "_files",
+        "_shell",
+        "_to_default",
+        "_umask",
+        "cgroups",
+        "marks",
+    )
 
-    def __init__(self, actions: Actions) -> None:
+    def __init__(self, actions: Actions, generation: int) -> None:
         """Takes note of what this process was started with, and makes room for many descriptors."""
         self._actions = actions
         self._base: dict[str, str] = {}
@@ -83,7 +99,8 @@ class Spawner:
         self._directory = "/"
         self._to_default = signal.valid_signals()  # all: posix_spawn asks about each that is not named
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.marks = Marks()
+        self.marks = Marks(generation)
+        self.cgroups = Cgroups()
         self.end()
 
     def equip(self, environment: Mapping[str, str], shell: str, umask: int) -> None:
@@ -103,6 +120,7 @@ class Spawner:
         os.umask(0o077)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
         self.marks.clear()
+        self.cgroups.leave()
         if self._directory != "/":
             os.chdir("/")
             self._directory = "/"
@@ -116,6 +134,7 @@ class Spawner:
         environment = {**self._base, **own, RUN_VARIABLE: run_id, "PWD": request["directory"]}
         argv = [self._shell, "-c", self._script(request)]
         self.marks.put(run_id)
+        self.cgroups.enter(run_id)
         try:
             return self._actions.spawn(argv, environment, output, self._to_default)
         except OSError as error:

@@ -38,13 +38,15 @@ _YOUTH = 0.05
 class Run:
     """One attempt of a step; `history` is all that there is to tell of it."""
 
-    __slots__ = ("history", "id", "log", "note", "output", "pid", "scripted")
+    __slots__ = ("history", "id", "inode", "log", "note", "output", "pid", "scripted")
 
     def __init__(self, run_id: str, log: str) -> None:
         """It is about to be started."""
         self.id = run_id
         self.log = log
         self.pid = 0
+        self.inode = 0
+        """Of its output's pipe."""
         self.scripted = False
         self.output: Output | None = None
         self.note: str | None = None
@@ -56,20 +58,25 @@ class Steps:
     """All runs. The loop calls `pump` when a watched pipe can be read, and `reap` when a child has ended."""
 
     def __init__(
-        self, actions: Actions, journal: Journal, watch: Callable[[int], None], unwatch: Callable[[int], None]
+        self,
+        actions: Actions,
+        journal: Journal,
+        generation: int,
+        watch: Callable[[int], None],
+        unwatch: Callable[[int], None],
     ) -> None:
         """None yet. `watch` and `unwatch` take the reading end of a pipe."""
         self._watch, self._unwatch = watch, unwatch
         self._actions = actions
         self._journal = journal
-        self.spawner = Spawner(actions)
+        self.spawner = Spawner(actions, generation)
         self.waiting: deque[tuple[str, Mapping[str, Any], int | None]] = deque()
         """Asked for, not begun: lost with the connection that asked, and nobody is told."""
         self.events: list[Event] = []
         self.childless = True
         self.log_budget = 0
         """Bytes of each log that are kept, 0 all."""
-        self.carried: set[str] = set()
+        self.carried: dict[str, str] = {}
         """Runs of which only the output is here."""
         self._runs: dict[str, Run] = {}
         self._past: dict[str, list[Event]] = {}
@@ -145,7 +152,8 @@ class Steps:
             os.close(log)
             self._refuse(run, f"there is no pipe for its output: {error.strerror}")
             return None
-        self._journal.record("starting", self._actions.wall(), run.id, run.log)
+        run.inode = os.fstat(pipe).st_ino
+        self._journal.record("starting", self._actions.wall(), run.id, run.log, run.inode)
         return output
 
     def _spawn(self, run: Run, request: Mapping[str, Any], output: Output) -> None:
@@ -172,8 +180,7 @@ class Steps:
         self._outputs[output.pipe] = run
         self._young.append((after + _YOUTH, run))
         mark = self.spawner.marks.current
-        inode = os.fstat(output.pipe).st_ino
-        self._journal.record("started", at, run.id, run.pid, before, after, mark, inode)
+        self._journal.record("started", at, run.id, run.pid, before, after, mark, run.inode)
         self._tell(run, ["started", run.id, at, run.pid])
         self._watch(output.pipe)
 
@@ -196,7 +203,7 @@ class Steps:
         run.output.pump()
         if run.output.ended:
             self._close_output(run)
-            self.carried.discard(run.id)
+            self.carried.pop(run.id, None)
             if self._leaders.get(run.pid) is not run:
                 self._journal.record("closed", self._actions.wall(), run.id)
                 self.events.append(["closed", run.id])
@@ -211,7 +218,7 @@ class Steps:
             return
         run.output = Output(pipe, descriptor, position, self._actions, self.log_budget)
         self._outputs[pipe] = run
-        self.carried.add(run_id)
+        self.carried[run_id] = log
         self._watch(pipe)
 
     def _close_output(self, run: Run) -> None:
@@ -249,8 +256,10 @@ class Steps:
                 pid, status = self._actions.reap()
             except ChildProcessError:
                 self.childless = True
+                self.spawner.cgroups.remove_empty(())
                 return
             if pid == 0:
+                self.spawner.cgroups.remove_empty(self._leaders.values())
                 return
             run = self._leaders.pop(pid, None)
             if run is not None:
@@ -262,6 +271,7 @@ class Steps:
             run.note = run.output.note
             if run.output.ended:
                 self._close_output(run)
+        self.spawner.cgroups.remove(run.id)
         if run.scripted:
             with contextlib.suppress(OSError):
                 os.unlink(script_path(run.log))
@@ -279,6 +289,14 @@ class Steps:
                 done.append(run_id)
         if done:
             self._journal.record("acknowledged", self._actions.wall(), done)
+
+    def use_cgroups(self, where: str) -> None:
+        """As `Cgroups.use`; where they are is on record, for a time when this process is dead."""
+        cgroups = self.spawner.cgroups
+        if not cgroups.directory:
+            cgroups.use(where)
+            if cgroups.directory:
+                self._journal.record("cgroup", self._actions.wall(), cgroups.directory)
 
     def write(self) -> None:
         """Put into the journal what has happened; only then may it be told."""
@@ -300,7 +318,10 @@ class Steps:
             return []
         if self._picture is None:
             self._picture = self._census()
-        return self._picture.members.get(run_id, [])
+        found = self._picture.members.get(run_id, [])
+        seen = {process.pid for process in found}
+        others = [look(pid) for pid in self.spawner.cgroups.pids(run_id) if pid not in seen]
+        return [*found, *(process for process in others if process is not None and process.living)]
 
     def _members_now(self, run_id: str) -> list[Process]:
         """As they are at this moment, for signals: each further census is one of all processes."""
@@ -329,10 +350,11 @@ class Steps:
 
     def signal(self, run_id: str, number: int) -> int:
         """Send a signal to every process of a run; how many there were."""
+        killed = self.spawner.cgroups.kill(run_id) if number == signal.SIGKILL else 0
         count = signal_all(lambda: self._members_now(run_id), number, os.getpid())
         if number == signal.SIGKILL and not self.childless:
             self._chase(run_id)
-        return count
+        return max(killed, count)
 
     def _chase(self, run_id: str) -> None:
         """Kill orphans as soon as they are seen: links of a chain live shorter than a census takes."""
@@ -350,7 +372,8 @@ class Steps:
                     seen.add(pid)
 
     def _kin(self) -> Kin:
-        return Kin(self._sessions, self.spawner.marks.runs, self._knows)
+        in_cgroups = bool(self.spawner.cgroups.directory)
+        return Kin(self._sessions, self.spawner.marks.runs, self._knows, in_cgroups=in_cgroups)
 
     def _census(self) -> Census:
         return Census(os.getpid(), {pid: run.id for pid, run in self._leaders.items()}, self._kin())
