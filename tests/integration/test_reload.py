@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import httpx
 import pytest
 
 from tests.api.daemon import EVENTS, PATIENCE, TASKS, Api, Daemon, daemon, wait_for
+from tests.api.test_streams import Sent
 
 T = TypeVar("T")
 
@@ -83,33 +86,109 @@ def test_a_reload_keeps_pid_sockets_and_work(one: Daemon) -> None:
     assert not one.socket.exists()
 
 
-def test_nobody_is_refused_meanwhile(one: Daemon) -> None:
-    """Who connects while one version gives way to the other is answered, after one reconnect at most.
+def test_a_stream_of_events_goes_on_by_versions(one: Daemon) -> None:
+    """A reader that comes back is told that it missed something, sees how all is, and versions still grow."""
+    process = one.start()
+    api = Api(one.client())
+    gate = one.home / "gate"
+    execution = api.start(api.task("held", f"until test -e {gate}; do sleep 0.05; done"))
+    version = int(api.until(execution, "RUNNING")["status"]["statusVersion"])
+    with one.client() as other, other.stream("GET", "/events") as response:
+        _, last, _ = Sent(response).next()
+    before = began(one)
+    process.send_signal(signal.SIGUSR2)
+    wait_for(lambda: after_a_reconnect(lambda: began(one)) != before, "the next version answers")
+    again = {"last-event-id": str(last)}
+    with one.client() as other, other.stream("GET", "/events", headers=again) as response:
+        sent = Sent(response)
+        assert sent.next()[0] == "gap"
+        name, _, snapshot = sent.next()
+        assert name == "snapshot"
+        [found] = [each for each in snapshot["taskExecutions"] if each["id"] == execution]
+        assert int(found["status"]["statusVersion"]) >= version
+        gate.touch()
+        while True:
+            _, _, data = sent.next()
+            if data.get("resourceId") == execution:
+                assert int(data["statusVersion"]) > version
+                break
 
-    SIGHUP is enough. Nobody is ever refused: a connection that the old version had accepted may be closed.
+
+def test_a_terminal_that_hangs_up_ends_it(one: Daemon) -> None:
+    """SIGHUP is no request to reload there: it means what it means for any program (tty(4))."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *one.command()],
+        env=one.environment(), stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    os.close(theirs)
+    with process:
+        try:
+            assert process.stderr is not None
+            assert "READY\n" in iter(process.stderr.readline, "")
+            os.close(ours)
+            assert process.wait(PATIENCE) == 0
+            assert "reloading" not in process.stderr.read()
+        finally:
+            process.kill()
+
+
+class Newcomers:
+    """Clients that ask again and again, each time over a connection of its own."""
+
+    def __init__(self, one: Daemon, count: int) -> None:
+        self.path = str(one.socket)
+        self.answered = 0
+        self.failed: list[str] = []
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._ask_on) for _ in range(count)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask_on(self) -> None:
+        while not self._over.wait(0.002):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(PATIENCE)
+                self._ask(connection)
+
+    def _ask(self, connection: socket.socket) -> None:
+        asked_at_once = False
+        try:
+            connection.connect(self.path)
+            connected = time.monotonic()
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            # Who takes longer than the old version hears newcomers may have been let go of.
+            asked_at_once = time.monotonic() - connected < 0.5
+            answer = connection.recv(65536)
+        except OSError as error:
+            answer = repr(error).encode()
+        if answer.startswith(b"HTTP/1.1 200"):
+            self.answered += 1
+        elif asked_at_once:
+            self.failed.append(answer.decode())
+
+
+def test_nobody_is_refused_meanwhile(one: Daemon) -> None:
+    """Who connects and asks while one version gives way to the other is answered, by one of them.
+
+    SIGHUP is enough.
     """
     process = one.start()
-    before = began(one)
-    over = threading.Event()
-    answers: list[int] = []
-
-    def healthy() -> int:
-        with one.client() as client:
-            return client.get("/healthz").status_code
-
-    def ask() -> None:
-        while not over.is_set():
-            answers.append(after_a_reconnect(healthy))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        process.send_signal(signal.SIGHUP)
-        wait_for(lambda: after_a_reconnect(lambda: began(one)) != before, "the next version answers")
-    finally:
-        over.set()
-        asking.join(PATIENCE)
-    assert set(answers) == {200}
+    with Newcomers(one, 3) as newcomers:
+        for _ in range(2):
+            before, answered = after_a_reconnect(lambda: began(one)), newcomers.answered
+            process.send_signal(signal.SIGHUP)
+            wait_for(lambda: after_a_reconnect(lambda: began(one)) != before, "the next version answers")  # noqa: B023 - called at once
+            wait_for(lambda: newcomers.answered > answered + 100, "it goes on")  # noqa: B023 - the same
+    assert newcomers.failed == []
     assert len(os.listdir(f"/proc/{process.pid}/fd")) < 64
 
 

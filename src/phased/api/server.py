@@ -7,6 +7,7 @@ that wakes ten times a second; nothing here wakes an idle daemon.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import logging
 import os
@@ -14,6 +15,8 @@ import resource
 import socket
 import ssl
 import sys
+import termios
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,6 +51,8 @@ _HEADERS_PATIENCE: Final = 30.0
 """Seconds that the headers of a connection's first request may take."""
 _NEWCOMERS_PATIENCE: Final = 1.0
 """Seconds that they may take at the end, when no more connections are accepted."""
+_TURNS_TO_HEAR: Final = 8
+"""Turns of the loop in which what a connection was sent is read, unless there is more than it takes."""
 _TURNS_TO_ACCEPT: Final = 4
 """Turns of the loop after which who was accepted has a protocol (asyncio's `_accept_connection2`)."""
 
@@ -83,7 +88,9 @@ class Server:
         self._config.load()
         self._state = ServerState()
         self._servers: list[asyncio.Server] = []
-        self._newcomers = _Newcomers()
+        self._guests = _Present()
+        self._newcomers = _Present()
+        """Those that have not asked for anything yet."""
         self.handed_over = False
         """Whether somebody else listens on its sockets from now on."""
         self.owns_path = False
@@ -131,18 +138,39 @@ class Server:
 
     async def finish(self) -> None:
         """Let answers that have begun end; connections without one are closed, newcomers once heard."""
-        self.close()
+        await self._stop_accepting()
         await self._hear_newcomers()
         for connection in list(self._state.connections):
-            with suppress(h11.LocalProtocolError):
-                connection.shutdown()
+            await self._dismiss(connection)
         while tasks := list(self._state.tasks):
             await asyncio.wait(tasks)
+        await self._guests.until_none()  # what was answered has still to be taken by who asked
+
+    async def _dismiss(self, connection: Any) -> None:  # noqa: ANN401 - a protocol, as uvicorn keeps it
+        """Close it after its answer, at once where it waits for none; who asks at this moment is heard."""
+        for _ in range(_TURNS_TO_HEAR):
+            if not _is_idle(connection) or not _has_unread(connection.transport):
+                break
+            await asyncio.sleep(0)
+        try:
+            connection.shutdown()
+        except h11.LocalProtocolError:
+            connection.transport.close()
+
+    async def _stop_accepting(self) -> None:
+        """Who was accepted gets a protocol; who comes from now on waits for whoever listens next.
+
+        A closed server of asyncio forgets connections that it has accepted and not yet made a protocol for
+        (`Server._attach`): they would stay open, unheard, until the end of this process resets them.
+        """
+        for one in self._bound:
+            asyncio.get_running_loop().remove_reader(one.socket)
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
+        self.close()
 
     async def _hear_newcomers(self) -> None:
         """Let who was accepted last say what for: closing before that would reset the connection."""
-        for _ in range(_TURNS_TO_ACCEPT):
-            await asyncio.sleep(0)
         with anyio.move_on_after(_NEWCOMERS_PATIENCE):
             await self._newcomers.until_none()
 
@@ -152,6 +180,7 @@ class Server:
         def make() -> _Protocol:
             protocol = _Protocol(self._config, self._state, {"listener": listener})
             protocol.crowd = crowd
+            protocol.guests = self._guests
             protocol.newcomers = self._newcomers
             return protocol
 
@@ -165,8 +194,8 @@ class _Crowd:
     said: bool = False
 
 
-class _Newcomers:
-    """Connections that have not asked for anything yet."""
+class _Present:
+    """Connections of which somebody may wait until there are none."""
 
     def __init__(self) -> None:
         """There are none."""
@@ -174,11 +203,11 @@ class _Newcomers:
         self._left = asyncio.Event()
 
     def add(self, one: _Protocol) -> None:
-        """It was accepted."""
+        """It is one of these."""
         self._there.add(one)
 
     def discard(self, one: _Protocol) -> None:
-        """It asks for something, or has gone."""
+        """It is not one of these any more."""
         self._there.discard(one)
         self._left.set()
 
@@ -193,10 +222,12 @@ class _Protocol(H11Protocol):
     """That of uvicorn; it knows its peer, and does not wait for ever for a request that does not come."""
 
     crowd: _Crowd
-    newcomers: _Newcomers
+    guests: _Present
+    newcomers: _Present
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.guests.add(self)
         self.newcomers.add(self)
         listener = self.app_state["listener"]
         most = most_connections() * (1 if listener.local else _SHARE_OF_TCP)
@@ -219,6 +250,7 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._impatience.cancel()
         self.newcomers.discard(self)
+        self.guests.discard(self)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -238,6 +270,20 @@ class _Protocol(H11Protocol):
     def _give_up(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def _is_idle(connection: Any) -> bool:  # noqa: ANN401 - a protocol, as uvicorn keeps it
+    return connection.cycle is None or connection.cycle.response_complete
+
+
+def _has_unread(transport: asyncio.Transport) -> bool:
+    """Whether something was sent that nobody has read: a close would reset the connection."""
+    connection = transport.get_extra_info("socket")
+    if transport.is_closing() or connection is None or connection.fileno() < 0:
+        return False
+    count = array("i", [0])
+    fcntl.ioctl(connection.fileno(), termios.FIONREAD, count)
+    return count[0] > 0
 
 
 def most_connections() -> int:
