@@ -1,7 +1,8 @@
 """Random graphs of tasks and services whose commands record what they did, in files of their own.
 
-Of a step that ran for an execution there is `EXECUTION.TASK.started` with a line for each time, `.out` with
-every line that it printed, and `.code` with its exit code if it came so far. Nothing here reads them.
+A command knows its name: `EXECUTION.TASK` of a step, `SESSION.SERVICE` of a service. Under that name there
+is `.started` with a line for each time it ran, `.out` with every line that it printed, `.code` with the exit
+code of a task that came so far, and `.ready` once a service was. Nothing here reads them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
+
+STOP_TIMEOUT = 3
+"""Seconds after which the daemons of a trial kill what did not stop."""
+
+
+_DEAF = "trap '' TERM"
 
 
 @dataclass(frozen=True)
@@ -18,50 +26,80 @@ class Graph:
 
     text: str
     tasks: dict[str, list[str]]
-    """Each task with what it depends on, services as well."""
-    services: list[str]
-    codes: dict[str, int]
+    """Each with the tasks and services that it depends on."""
+    services: dict[str, list[str]]
+    """Each with the services that it depends on."""
+    contained: frozenset[str]
+    """Those that run in containers."""
 
 
-def random_graph(random: Random, records: Path) -> Graph:
-    """Three to seven tasks and up to two services, without a cycle."""
-    services = [f"s{number}" for number in range(random.randint(0, 2))]
+def random_graph(random: Random, records: Path, image: str = "") -> Graph:
+    """Three to seven tasks, up to two services, no cycle; some are in containers where there is an image."""
     tasks: dict[str, list[str]] = {}
-    codes: dict[str, int] = {}
-    commands: dict[str, str] = {}
+    services: dict[str, list[str]] = {}
+    bodies: dict[str, dict[str, Any]] = {}
+    for number in range(random.randint(0, 2)):
+        name = f"s{number}"
+        services[name] = random.sample(list(services), random.randint(0, len(services)))
+        bodies[name] = {"commands": _service(random, records), "dependsOn": services[name]}
     for number in range(random.randint(3, 7)):
         name = f"t{number}"
         before = [*tasks, *services]
         tasks[name] = random.sample(before, min(len(before), random.choice([0, 1, 1, 2, 3])))
-        codes[name] = random.choice([0, 0, 0, 0, 0, 3])
-        commands[name] = _task(random, records, codes[name])
-    body = {
-        "tasks": {name: {"command": commands[name], "dependsOn": needs} for name, needs in tasks.items()},
-        "services": {name: {"commands": _service(random, records, name)} for name in services},
-    }
-    return Graph(json.dumps(body), tasks, services, codes)
+        bodies[name] = {"command": _task(random, records), "dependsOn": tasks[name]}
+    where = Random(random.random())  # drawn apart: with an engine or without, a seed is one graph
+    contained = frozenset(name for name in bodies if image and where.random() < 0.35)
+    for name in contained:
+        bodies[name]["runsOn"] = {"docker": {"image": image}}
+    text = json.dumps(
+        {
+            "tasks": {name: bodies[name] for name in tasks},
+            "services": {name: bodies[name] for name in services},
+        }
+    )
+    return Graph(text, tasks, services, contained)
 
 
-def _task(random: Random, records: Path, code: int) -> str:
-    lines, pause = random.randint(0, 8), random.choice([0.0, 0.02, 0.1])
-    child = "(setsid sleep 1000 &) " if random.random() < 0.2 else ":"
+def _task(random: Random, records: Path) -> str:
+    lines, pause = random.randint(0, 8), random.choice([0.0, 0.02, 0.1, 0.3])
+    code = random.choice([0, 0, 0, 0, 0, 3])
+    width = random.choice([1, 1, 1, 3000])
+    # What the shell itself says of children that were killed is no output of the command: it goes elsewhere.
     return (
         f'r="{records}/$PHASED_EXECUTION_ID.$PHASED_TASK"\n'
+        f'exec 2>> "$r.err"\n'
         f'echo started >> "$r.started"\n'
-        f"{child}\n"
-        f"n=0\n"
+        f"{random.choice([':', ':', ':', ':', ':', 'trap : TERM', _DEAF])}\n"
+        f"{_child(random)}\n"
+        f"n=0; w=$(printf '%0{width}d' 0)\n"
         f"while [ $n -lt {lines} ]; do\n"
-        f'  n=$((n + 1)); echo "line $n"; echo "line $n" >> "$r.out"; sleep {pause}\n'
+        f'  n=$((n + 1)); echo "$PHASED_TASK line $n $w"; echo "$PHASED_TASK line $n $w" >> "$r.out"\n'
+        f"  sleep {pause}\n"
         f"done\n"
         f'echo {code} > "$r.code.new"; mv "$r.code.new" "$r.code"\n'
         f"exit {code}"
     )
 
 
-def _service(random: Random, records: Path, name: str) -> dict[str, str]:
-    delay = random.choice([0, 0, 5, 20])
-    tries = f'"{records}/{name}.tries"'
+def _child(random: Random) -> str:
+    """One that outlives the command, or none; its name is found in its arguments or its variables."""
+    return random.choice(
+        [
+            *[":"] * 6,
+            "(setsid sleep 1000 > /dev/null &)",
+            "sleep 1000 &",
+            """(env -i setsid sh -c "trap '' TERM; sleep 1000; : $r" &)""",
+        ]
+    )
+
+
+def _service(random: Random, records: Path) -> dict[str, str]:
+    tries, pause = random.choice([0, 0, 1, 4]), random.choice([0.05, 0.2])
+    name = f'r="{records}/$PHASED_SESSION.$PHASED_SERVICE"; exec 2>> "$r.err"'
     return {
-        "start": f'echo $$ >> "{records}/{name}.sessions"; while :; do sleep 0.05; done',
-        "ready": f"echo x >> {tries}; [ $(wc -l < {tries}) -gt {delay // 5} ]",
+        "start": (
+            f'{name}; echo started >> "$r.started"; n=0\n'
+            f'while :; do n=$((n + 1)); echo "beat $n"; echo "beat $n" >> "$r.out"; sleep {pause}; done'
+        ),
+        "ready": f'{name}; echo x >> "$r.tries"; [ $(wc -l < "$r.tries") -gt {tries} ] && touch "$r.ready"',
     }
