@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import anyio
 import pytest
 
 from phased import loader
+from phased.contract.definitions import Definitions
 from phased.contract.service import ServicePhase as Phase
+from phased.core.firing import Result
+from phased.engine.triggers.live import LiveFiring
 from phased.errors import InvalidFile
-from tests.engine.services.bench import PATIENCE, bench, service, until
+from tests.engine.domain import ORIGIN
+from tests.engine.domain import bench as domain_bench
+from tests.engine.services.bench import PATIENCE, bench, folder, service, until
 from tests.loader.test_corpus import REAL, needs_corpus
 
 pytestmark = [pytest.mark.anyio, needs_corpus]
@@ -35,17 +41,7 @@ def shape_of(start: str, ready: str, stop: str) -> Shape:
     """The same service, doing nothing."""
     last = start.strip().splitlines()[-1]
     lasts = not BACKGROUND.search(last)
-    lines = []
-    if "set -e" in start:
-        lines.append("set -eu")
-    if LOOP.search(start):
-        lines.append("until [ -e warm ]; do touch warm; sleep 0.05; done")
-    if "trap " in start:
-        lines.append("trap 'exit 0' TERM INT")
-    if BACKGROUND.search(start):
-        lines.append("sleep 1000 &")
-    if DETACHED.search(start):
-        lines.append("setsid sleep 1000 &")
+    lines = _lines(start)
     if "|" in last and lasts:
         lines.append("sleep 1000 | cat")
     elif "trap " in start and lasts:
@@ -55,6 +51,18 @@ def shape_of(start: str, ready: str, stop: str) -> Shape:
             "exec sleep 1000" if re.search(r"^\s*exec ", start, re.MULTILINE) else "sleep 1000; true"
         )
     return Shape("\n".join(lines), _ready(ready), "touch stopped" if stop else "", lasts)
+
+
+def _lines(script: str) -> list[str]:
+    """What stands before the end."""
+    shapes = (
+        ("set -e" in script, "set -eu"),
+        (LOOP.search(script), "until [ -e warm ]; do touch warm; sleep 0.05; done"),
+        ("trap " in script, "trap 'exit 0' TERM INT"),
+        (BACKGROUND.search(script), "sleep 1000 &"),
+        (DETACHED.search(script), "setsid sleep 1000 &"),
+    )
+    return [line for has_it, line in shapes if has_it]
 
 
 def _ready(ready: str) -> str:
@@ -67,16 +75,35 @@ def _ready(ready: str) -> str:
     return "[ -e up ] || { touch up; false; }" if "||" in ready or "&&" in ready else "sleep 0.1"
 
 
-def shapes() -> list[Shape]:
-    """Every shape that services of the corpus have, each once."""
-    found = set()
+def files() -> Iterator[tuple[str, Definitions]]:
+    """The files of the corpus that hold services and can be read."""
     for real in REAL:
         try:
             definitions = loader.definitions(loader.read(real.file, lenient=True))
         except InvalidFile:
             continue
-        found |= {shape_of(one.start, one.ready, one.stop) for one in definitions.services}
-    return sorted(found)
+        if definitions.services:
+            yield real.file.stem, definitions
+
+
+def shapes() -> list[Shape]:
+    """Every shape that services of the corpus have, each once."""
+    services = [one for _, definitions in files() for one in definitions.services]
+    return sorted({shape_of(one.start, one.ready, one.stop) for one in services})
+
+
+def harmless(found: Definitions) -> Definitions:
+    """The same graph with the same triggers; its commands do nothing, in the same shape, on this machine."""
+    tasks = [
+        one.model_copy(update={"command": "\n".join([*_lines(one.command), "true"]), "runs_on": None})
+        for one in found.tasks
+    ]
+    services = []
+    for one in found.services:
+        shape = shape_of(one.start, one.ready, one.stop)
+        more = {"start": shape.start, "ready": shape.ready, "stop": shape.stop}
+        services.append(one.model_copy(update={**more, "runs_on": None, "readiness_timeout": None}))
+    return Definitions(tasks=tuple(tasks), services=tuple(services))
 
 
 async def test_services_of_every_shape_start_get_ready_and_leave_nothing() -> None:
@@ -110,3 +137,37 @@ async def test_services_of_every_shape_start_get_ready_and_leave_nothing() -> No
             return not await made.engine.leftovers()
 
         await until(nothing_is_left, "nothing is left behind")
+
+
+async def test_whole_files_are_fired_each_in_an_environment_of_its_own() -> None:
+    """All that their triggers name, with what that needs; then the services are stopped: nothing is left."""
+    real = dict(files())
+    assert len(real) > 50
+    lasts = {
+        (name, one.reference): shape_of(one.start, one.ready, one.stop).lasts
+        for name, definitions in real.items()
+        for one in definitions.services
+    }
+    async with folder() as path, domain_bench(path, real=True) as made:
+        domain, services = made.domain, made.domain.engine.services
+        fired: dict[str, LiveFiring] = {}
+        for name, definitions in real.items():
+            environment = (await made.create()).id
+            await domain.automations.apply(environment, harmless(definitions), ORIGIN)
+            named = [one.triggered_by for one in definitions.tasks]
+            named += [one.triggered_by for one in definitions.services]
+            triggers = sorted({trigger for some in named for trigger in some})
+            fired[name] = await domain.firings.fire(environment, triggers or ["manual"], ORIGIN)
+        with anyio.fail_after(2 * PATIENCE):
+            for name, live in fired.items():
+                await live.done.wait()
+                for part in live.record.parts:
+                    if not part.is_service or lasts[name, part.reference]:
+                        assert part.result is Result.SUCCEEDED, (name, part)
+        for one in services.all():
+            services.stop(one, "a test")
+        with anyio.fail_after(2 * PATIENCE):
+            for one in services.all():
+                assert await services.until_rest(one) is Phase.STOPPED, (one.reference, one.progress.cause)
+        await domain.engine.end_leftovers()
+        assert not await domain.engine.leftovers()

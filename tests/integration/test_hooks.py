@@ -101,6 +101,27 @@ def test_a_dev_container_starts_what_it_names(machine: Machine) -> None:
     assert (machine.workspace / "web.pid").read_text() == f"{pid}\n"
 
 
+def test_what_a_hook_starts_outlives_its_terminal(machine: Machine) -> None:
+    """The terminal hangs up while it runs: SIGHUP goes to all that it controls (tty(4))."""
+    said = json.loads((HOOKS / "devcontainer.json").read_text())
+    ours, theirs = os.openpty()
+    hook = subprocess.Popen(
+        ["setsid", "--ctty", "/bin/sh", "-c", f"{said['postStartCommand']}; touch fired; read line"],
+        cwd=machine.workspace, env=machine.environment(), stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        wait_for((machine.workspace / "fired").exists, "the hook has fired")
+        wait_for((machine.workspace / "web.pid").exists, "the service runs")
+    finally:
+        os.close(ours)
+        hook.wait(PATIENCE)
+    machine.wrote("up.txt", "up", "later")
+    pid = int((machine.workspace / "web.pid").read_text())
+    assert Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")
+    machine.ok("phased", "status")
+
+
 def test_an_entrypoint_starts_all_and_then_the_command(machine: Machine) -> None:
     """Which is the process that stays; and gets its arguments and its exit code."""
     done = machine.run("sh", "configs/hooks/entrypoint.sh", "sh", "-c", 'echo "args: $1"; exit 7', "x", "y")

@@ -23,7 +23,7 @@ tasks:
     prebuildRequiresSuccess: true
   warm: {command: "echo warm >> order.txt; exit 5", triggeredBy: [prebuild]}
   seed: {command: "[ -e ready ] && echo seed >> order.txt", dependsOn: [db], triggeredBy: [prebuild]}
-  clean: {command: "echo clean >> order.txt", triggeredBy: [beforeSnapshot]}
+  clean: {command: "env > clean.env; echo clean >> order.txt", triggeredBy: [beforeSnapshot]}
   slow: {command: "echo $$ > slow.pid; exec sleep 1000", triggeredBy: [manual]}
 services:
   db:
@@ -164,7 +164,7 @@ def test_a_daemon_does_it_where_there_is_one(shell: Terminal) -> None:
     build = next(one for one in report["parts"] if one["reference"] == "build")
     execution = api.execution(build["taskExecutionId"])
     assert execution["metadata"]["startedBy"] == "prebuild"
-    for name in ("build.env", "db.env"):
+    for name in ("build.env", "db.env", "clean.env"):
         found = (shell.served.workspace / name).read_text()
         assert "OURS=of-the-environment\n" in found
         assert "MINE=" not in found

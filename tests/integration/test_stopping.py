@@ -16,6 +16,7 @@ import pytest
 
 from phased.supervisor.census import look
 from tests.api.daemon import PATIENCE, TASKS, Api, Daemon, daemon, wait_for
+from tests.cgroups import delegated_cgroup, groups_of_runs
 
 _PYTHON = sys.executable
 
@@ -85,6 +86,21 @@ def test_a_stopped_step_leaves_nothing(one: Daemon, command: object) -> None:
     assert processes(api) == []
     supervisor = {pid for pid in set(one.ours()) - before if not is_supervisor(pid)}
     assert supervisor == set()
+
+
+def test_where_cgroups_are_delegated_a_stop_ends_them(one: Daemon) -> None:
+    """Each step has its own, which is gone when it has ended."""
+    with delegated_cgroup() as group:
+        one.start(env={"PHASED_RUN_STOP_TIMEOUT": "1s", "PHASED_RUN_CGROUP": str(group)})
+        api = Api(one.client())
+        execution = api.start(api.task("hostile", forks(one.home)))
+        wait_for((one.home / "ready").exists, "it runs")
+        assert len(groups_of_runs(group)) == 1
+        api.call(f"{TASKS}/StopTaskExecution", {"id": execution})
+        api.until(execution, "FAILED")  # it ignores SIGTERM
+        assert processes(api) == []
+        wait_for(lambda: not groups_of_runs(group), "it is gone")
+        one.close()
 
 
 def processes(api: Api) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from phased.core.firing import TRIGGERS
 from tests.api.daemon import ENVIRONMENTS, NATIVE, NOBODY, PATIENCE, Api, wait_for
 from tests.cli.daemon import Terminal, terminal
 
@@ -92,6 +93,68 @@ def test_a_trigger_returns_at_once_and_is_waited_for_when_asked(shell: Terminal)
     assert len(lines(shell, "gen.txt")) <= 4  # once a firing
 
 
+def test_a_run_in_the_foreground_joins_what_the_trigger_started(shell: Terminal, api: Api) -> None:
+    """It shows and awaits that one; Ctrl-C only lets go of it."""
+    (shell.served.workspace / "go").unlink(missing_ok=True)
+    firing = shell.value("trigger", STARTED)["firing"]
+    fired = next(one["taskExecutionId"] for one in firing["parts"] if one["reference"] == "b")
+    wait_for(lambda: api.phase(fired) == "RUNNING", "b runs")
+    leaves = shell.start("run", "--trigger", STARTED)
+    assert leaves.stderr is not None
+    said = iter(leaves.stderr)
+    assert f"joining b ({fired})" in next(line for line in said if "joining b" in line)
+    leaves.send_signal(signal.SIGINT)
+    assert leaves.wait(PATIENCE) == 130
+    assert api.phase(fired) == "RUNNING"
+    stays = shell.start("run", "--trigger", STARTED, "-o", "json")
+
+    def noted() -> Any:
+        return next(
+            (
+                one
+                for one in shell.value("trigger", "list", "--limit", "1")["firings"]
+                if {part["reference"] for part in one["parts"] if part.get("joined")} == {"b"}
+                and one["result"].endswith("RUNNING")
+            ),
+            None,
+        )
+
+    second = wait_for(noted, "the second one has joined")["id"]
+
+    def results() -> dict[str, str]:
+        return parts(shell.value("trigger", "show", second)["firing"])
+
+    wait_for(lambda: results()["a"] == "succeeded", "a has ended")
+    shell.ok("trigger", "stop", second)  # what it joined is not its own to stop
+    assert api.phase(fired) == "RUNNING"
+    (shell.served.workspace / "go").touch()
+    out, err = stays.communicate(timeout=PATIENCE)
+    assert stays.returncode == 0, err
+    last = {one["id"]: one["status"]["phase"] for one in map(json.loads, out.splitlines())}
+    assert last[fired] == "TASK_EXECUTION_PHASE_SUCCEEDED"
+    ended = [one["result"] for one in shell.value("trigger", "list", "--limit", "2")["firings"]]
+    assert ended == ["FIRING_RESULT_SUCCEEDED", "FIRING_RESULT_STOPPED"]
+
+
+def test_a_run_in_the_foreground_is_stopped_as_the_firing_that_it_is(shell: Terminal) -> None:
+    """By its id, from elsewhere."""
+    (shell.served.workspace / "go").unlink(missing_ok=True)
+    running = shell.start("run", "--trigger", STARTED)
+
+    def newest() -> dict[str, Any]:
+        return dict(shell.value("trigger", "list", "--limit", "1")["firings"][0])
+
+    def runs() -> bool:
+        found = newest()
+        started = all("taskExecutionId" in one for one in found.get("parts", ()))
+        return found["result"].endswith("RUNNING") and started
+
+    wait_for(runs, "it is on record, with its executions")
+    shell.ok("trigger", "stop", newest()["id"])
+    assert running.wait(PATIENCE) == 3
+    assert newest()["result"] == "FIRING_RESULT_STOPPED"
+
+
 def test_what_had_not_succeeded_is_resumed(shell: Terminal) -> None:
     """By the trigger's name, or the firing's id."""
     failed = shell.run("trigger", "postMachineStart", "--wait", "-o", "json")
@@ -165,6 +228,55 @@ def test_an_environment_fires_when_it_is_started(shell: Terminal, api: Api) -> N
 
     found = wait_for(outcome, "all of it has ended")
     assert {one: found[one] for one in ("a", "b", "db")} == dict.fromkeys(("a", "b", "db"), "succeeded")
+
+
+def _named(command: str, *triggers: str) -> dict[str, Any]:
+    return {"command": command, "triggeredBy": triggers}
+
+
+THREE = "until [ -e one ]; do sleep 0.02; done; touch three; exec sleep 1000"
+TOGETHER = json.dumps({
+    "tasks": {
+        "one": _named("touch one; until [ -e two ]; do sleep 0.02; done", *TRIGGERS),
+        "two": _named("touch two; until [ -e three ]; do sleep 0.02; done", *TRIGGERS),
+    },
+    "services": {
+        "three": {
+            "commands": {"start": THREE, "ready": "[ -e three ]"},
+            "triggeredBy": [one for one in TRIGGERS if one != "beforeSnapshot"],
+        },
+    },
+})  # fmt: skip
+
+
+def test_each_trigger_starts_all_that_it_names_at_once() -> None:
+    """Each of the three waits for another one, so none of them is before the rest; in either environment."""
+    with terminal(TOGETHER) as shell:
+        api = Api(shell.served.client())
+        other = api.call(f"{ENVIRONMENTS}/CreateEnvironment", {})["environment"]["id"]
+
+        def applied() -> bool:
+            done = shell.run("update", "-", "--environment", other, stdin=TOGETHER)
+            return done.returncode == 0
+
+        wait_for(applied, "the other environment is at work")
+        here = ("--environment", api.environment)
+        for trigger in TRIGGERS:
+            for name in ("one", "two", "three"):
+                (shell.served.workspace / name).unlink(missing_ok=True)
+            shell.run("service", "stop", "three", *here)
+            if trigger == "beforeSnapshot":
+                (shell.served.workspace / "three").touch()
+            result = shell.run("trigger", trigger, "--wait", "-o", "json", *here)
+            assert result.returncode == 0, result.stderr
+            named = {"one", "two"} if trigger == "beforeSnapshot" else {"one", "two", "three"}
+            assert parts(json.loads(result.stdout)["firing"]) == dict.fromkeys(named, "succeeded"), trigger
+        assert shell.run("trigger", "manual", "--wait", "--environment", other).returncode == 0
+        fired = [one["environmentId"] for one in shell.value("trigger", "list", *here)["firings"]]
+        assert fired.count(api.environment) >= len(TRIGGERS)
+        assert other not in fired
+        (only,) = shell.value("trigger", "list", "--trigger", "manual", "--environment", other)["firings"]
+        assert only["environmentId"] == other
 
 
 # ---- processes -----------------------------------------------------------------------------------
@@ -250,6 +362,59 @@ def test_a_secret_that_is_missing_is_seen_before_anything_fails(shell: Terminal)
     refused = shell.run("env", "explain", "lackin")
     assert (refused.returncode, "did you mean lacking?" in refused.stderr) == (4, True)
     assert "PHASED_SERVICE " in shell.ok("env", "explain", "db")
+
+
+# ---- crashes -------------------------------------------------------------------------------------
+
+CUT_OFF = f"""\
+tasks:
+  done: {{command: "echo done >> done.txt", triggeredBy: [{STARTED}]}}
+  exits:
+    command: "echo exits >> exits.txt; [ ! -e armed ] || until [ -e killed ]; do sleep 0.02; done"
+    triggeredBy: [{STARTED}]
+  cut:
+    command: |
+      echo cut >> cut.txt
+      [ -e armed ] || exit 0
+      until [ -e done.txt ] && [ -e exits.txt ] && [ -e tried ]; do sleep 0.02; done
+      rm armed
+      kill -9 $PPID $(cat daemon.pid)
+      touch killed
+    triggeredBy: [{STARTED}]
+services:
+  db: {{commands: {{start: "exec sleep 1000", ready: "touch tried; [ -e up ]"}}, triggeredBy: [{STARTED}]}}
+"""
+
+
+def test_what_was_cut_off_before_it_succeeded_does_not_count_as_done() -> None:
+    """Daemon and supervisor are killed by a task of the firing: no exit code of it, no ready service.
+
+    What had succeeded is not run again, what had not is: by `--resume`.
+    """
+    with terminal(CUT_OFF) as shell:
+        api = Api(shell.served.client())
+        workspace = shell.served.workspace
+        (workspace / "armed").touch()
+        (workspace / "daemon.pid").write_text(str(shell.served.pid))
+        firing = shell.ok("trigger", STARTED).strip()
+        assert shell.served.process.wait(PATIENCE) == -signal.SIGKILL
+        shell.served.start()
+        shown = shell.value("trigger", "show", firing)["firing"]
+        assert (shown["result"], parts(shown)["db"]) == ("FIRING_RESULT_RUNNING", "running")
+        (workspace / "up").touch()
+        shown = api.call(f"{NATIVE}/GetFiring", {"id": firing, "wait": "60s"})["firing"]
+        while shown["result"].endswith("RUNNING"):
+            shown = api.call(f"{NATIVE}/GetFiring", {"id": firing, "wait": "60s"})["firing"]
+        assert shown["result"] == "FIRING_RESULT_INTERRUPTED"
+        assert parts(shown)["done"] == "succeeded"
+        assert parts(shown)["cut"] == "interrupted"
+        resumed = shell.run("trigger", STARTED, "--resume", "--wait", "-o", "json")
+        assert resumed.returncode == 0, resumed.stderr
+        rest = json.loads(resumed.stdout)["firing"]
+        assert rest["resumes"] == firing
+        assert parts(rest)["cut"] == "succeeded"
+        assert "done" not in parts(rest)
+        assert (lines(shell, "done.txt"), lines(shell, "cut.txt")) == (["done"], ["cut", "cut"])
 
 
 # ---- many ----------------------------------------------------------------------------------------

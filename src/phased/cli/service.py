@@ -6,25 +6,23 @@ Knows what was asked for and how it is shown. Must not know how a service runs.
 from __future__ import annotations
 
 import sys
-from typing import Final
+from collections.abc import Iterator
 
 import click
 
 from phased.cli import finding, showing
-from phased.cli.connection import Connection, connected
+from phased.cli.connection import connected
 from phased.cli.groups import LazyGroup
 from phased.cli.options import Common, common_options, common_parameters
-from phased.contract.event import WatchEventsRequest
-from phased.contract.service import Service, ServicePhase
+from phased.cli.why import OUTDATED
+from phased.contract.phased_v1_service import ExplainServiceRequest, RestartServiceRequest
+from phased.contract.service import Service
 from phased.contract.service_calls import (
     GetServiceRequest,
     ListServicesResponse,
     StartServiceRequest,
     StopServiceRequest,
 )
-from phased.errors import Unreachable
-
-_AT_REST: Final = frozenset({ServicePhase.STOPPED, ServicePhase.FAILED, ServicePhase.UNSPECIFIED})
 
 service = LazyGroup(
     {
@@ -32,7 +30,7 @@ service = LazyGroup(
         "get": ("service:get", "Show one service."),
         "start": ("service:start", "Start a service; does not wait."),
         "stop": ("service:stop", "Stop a service; does not wait."),
-        "restart": ("service:restart", "Stop a service, wait until it has, and start it."),
+        "restart": ("service:restart", "Stop a service and start it again; does not wait."),
         "logs": ("service:logs", "Show what a service wrote since its last start."),
     },
     name="service",
@@ -52,12 +50,9 @@ def list_(common: Common) -> int:
     """
     with connected(common) as daemon:
         found = finding.services(daemon)
-        if common.output != "text":
-            showing.write_message(common, ListServicesResponse.model_construct(services=tuple(found)))
-        elif found:
-            showing.write_table(list(showing.service_rows(found)), showing.SERVICE_HEAD)
-        else:
-            common.note("no services yet; `phased update` applies a file")
+    message = ListServicesResponse.model_construct(services=tuple(found))
+    rows, nothing = list(showing.service_rows(found)), "no services yet; `phased update` applies a file"
+    showing.write_list(common, message, rows, showing.SERVICE_HEAD, nothing)
     return 0
 
 
@@ -75,21 +70,32 @@ def get(common: Common, which: str) -> int:
         if common.output != "text":
             showing.write_message(common, daemon.client.get_service(GetServiceRequest(id=one.id)))
             return 0
-        metadata, status = one.metadata, one.status
-        commands = one.spec.commands if one.spec else None
-        showing.write_facts(
-            ("id", one.id),
-            ("service", metadata.reference if metadata else None),
-            ("name", metadata.name if metadata else None),
-            ("description", metadata.description if metadata else None),
-            ("phase", showing.service_phase(one)),
-            ("failure", status.failure_message if status else None),
-            ("triggers", showing.triggers(metadata.triggered_by) if metadata else None),
-            ("start", commands.start if commands else None),
-            ("ready", commands.ready if commands else None),
-            ("stop", commands.stop if commands else None),
-        )
+        outdated = daemon.client.explain_service(ExplainServiceRequest(id=one.id)).outdated
+        showing.write_facts(*_facts(one, outdated=bool(outdated)))
     return 0
+
+
+def _facts(one: Service, *, outdated: bool) -> Iterator[tuple[str, str | None]]:
+    yield "id", one.id
+    if metadata := one.metadata:
+        yield "service", metadata.reference
+        yield "name", metadata.name
+        yield "description", metadata.description
+        yield "role", showing.plain(metadata.role, "SERVICE_ROLE_") if metadata.role else None
+        yield "triggers", showing.triggers(metadata.triggered_by)
+    yield "phase", showing.service_phase(one)
+    yield "failure", one.status.failure_message if one.status else None
+    if spec := one.spec:
+        yield "wanted", showing.plain(spec.desired_phase, "SERVICE_PHASE_")
+        yield "session", spec.session
+        yield "version", spec.spec_version
+        yield "outdated", OUTDATED if outdated else None
+        timeout = spec.readiness_timeout
+        yield "ready in", f"{timeout.total_seconds():g} s" if timeout else None
+        if commands := spec.commands:
+            yield "start", commands.start
+            yield "ready", commands.ready
+            yield "stop", commands.stop
 
 
 @click.command("start", short_help="Start a service; does not wait.")
@@ -104,10 +110,7 @@ def start(common: Common, which: str) -> int:
     with connected(common) as daemon:
         one = finding.find_service(daemon, which)
         answer = daemon.client.start_service(StartServiceRequest(id=one.id))
-        if common.output != "text":
-            showing.write_message(common, answer)
-        else:
-            click.echo(f"starting {_reference(one)}")
+        showing.write_answer(common, answer, f"starting {_reference(one)}")
     return 0
 
 
@@ -123,66 +126,44 @@ def stop(common: Common, which: str) -> int:
     with connected(common) as daemon:
         one = finding.find_service(daemon, which)
         answer = daemon.client.stop_service(StopServiceRequest(id=one.id))
-        if common.output != "text":
-            showing.write_message(common, answer)
-        else:
-            click.echo(f"stopping {_reference(one)}")
+        showing.write_answer(common, answer, f"stopping {_reference(one)}")
     return 0
 
 
-@click.command("restart", short_help="Stop a service, wait until it has, and start it.")
+@click.command("restart", short_help="Stop a service and start it again; does not wait.")
 @click.argument("which", metavar="REF")
 @common_options
 def restart(common: Common, which: str) -> int:
-    """Stop a service, wait until it has ended, and start it again; does not wait until it is ready.
+    """Stop a service and start it again once it has ended; one that is stopped is started. Does not wait.
 
     Examples:
       phased service restart db
     """
     with connected(common) as daemon:
         one = finding.find_service(daemon, which)
-        daemon.client.stop_service(StopServiceRequest(id=one.id))
-        _wait_for_rest(daemon, one)
-        answer = daemon.client.start_service(StartServiceRequest(id=one.id))
-        if common.output != "text":
-            showing.write_message(common, answer)
-        else:
-            click.echo(f"starting {_reference(one)}")
+        answer = daemon.client.restart_service(RestartServiceRequest(id=one.id))
+        showing.write_answer(common, answer, f"restarting {_reference(one)}")
     return 0
-
-
-def _wait_for_rest(daemon: Connection, one: Service) -> None:
-    """Until it has stopped, or failed to."""
-
-    def rests() -> bool:
-        status = daemon.client.get_service(GetServiceRequest(id=one.id)).service.status
-        return status is None or status.phase in _AT_REST or status.phase is None
-
-    with daemon.client.watch_events(WatchEventsRequest(environment_id=one.environment_id)) as events:
-        if rests():
-            return
-        for event in events:
-            if event.resource_id == one.id and rests():
-                return
-    raise Unreachable(
-        "cannot tell whether the service has stopped: the daemon ended its stream; look with `phased status`"
-    )
 
 
 @click.command("logs", short_help="Show what a service wrote since its last start.")
 @click.argument("which", metavar="REF")
+@click.option(
+    "--step", type=click.Choice(("start", "ready", "stop")), help="Of which of its commands. Default: start."
+)
 @click.option("--follow", is_flag=True, help="Go on until the service has ended.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @common_options
-def logs(common: Common, which: str, follow: bool, tail: int | None) -> int:
-    """Show what a service wrote since its last start.
+def logs(common: Common, which: str, step: str | None, follow: bool, tail: int | None) -> int:
+    """Show what a service wrote since its last start; what its ready and stop commands wrote is kept apart.
 
     Examples:
       phased service logs db --follow
+      phased service logs db --step ready --tail 5
     """
     with connected(common) as daemon:
         one = finding.find_service(daemon, which)
-        with daemon.client.service_logs(one.id, tail=tail, follow=follow) as blocks:
+        with daemon.client.service_logs(one.id, step=step, tail=tail, follow=follow) as blocks:
             for block in blocks:
                 sys.stdout.buffer.write(block)
                 if follow:

@@ -37,6 +37,26 @@ def write_table(rows: Sequence[tuple[str, ...]], head: tuple[str, ...]) -> None:
         click.echo(line)
 
 
+def write_list(
+    common: Common, message: Message, rows: Sequence[tuple[str, ...]], head: tuple[str, ...], nothing: str
+) -> None:
+    """A list as a table, or as the message where `-o` asks for it; `nothing` is said where it is empty."""
+    if common.output != "text":
+        write_message(common, message)
+    elif rows:
+        write_table(rows, head)
+    else:
+        common.note(nothing)
+
+
+def write_answer(common: Common, message: Message, text: str) -> None:
+    """What a call answered where `-o` asks for it, else a line for people."""
+    if common.output != "text":
+        write_message(common, message)
+    else:
+        click.echo(text)
+
+
 def reference_of(execution: TaskExecution) -> str:
     """The reference of the task that was started: the plan has it as the label of its step."""
     task_id = execution.metadata.task_id if execution.metadata else None

@@ -137,12 +137,10 @@ def list_(common: Common, only: str | None, limit: int) -> int:
             found += page.firings
             if len(found) >= limit:
                 break
-    if common.output != "text":
-        showing.write_message(common, ListFiringsResponse.model_construct(firings=tuple(found[:limit])))
-    elif found:
-        showing.write_table([firings.row(one) for one in found[:limit]], firings.HEAD)
-    else:
-        common.note("nothing was fired yet")
+    shown = found[:limit]
+    message = ListFiringsResponse.model_construct(firings=tuple(shown))
+    rows = [firings.row(one) for one in shown]
+    showing.write_list(common, message, rows, firings.HEAD, "nothing was fired yet")
     return 0
 
 
@@ -172,8 +170,5 @@ def stop(common: Common, which: str) -> int:
     """
     with connected(common) as daemon:
         answer = daemon.client.stop_firing(StopFiringRequest(id=which))
-    if common.output != "text":
-        showing.write_message(common, answer)
-    else:
-        click.echo(f"stopping {which}")
+    showing.write_answer(common, answer, f"stopping {which}")
     return 0

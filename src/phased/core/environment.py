@@ -86,11 +86,29 @@ class ExecutionQuery:
     task_ids: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     phases: tuple[TaskExecutionPhase, ...] = ()
+    triggers: tuple[str, ...] = ()
+    """What started them, in the file's spelling, or `manual`."""
+    created_from: int | None = None
+    created_before: int | None = None
     sort: str = "createdAt"
     """A key of SORT_KEYS."""
     descending: bool = True
     after: tuple[int | str, str] | None = None
     """Only those that follow this value of the sort key and this id; ties stand in the order of ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The newest execution of a task, in short."""
+
+    task_id: str
+    id: str
+    phase: TaskExecutionPhase
+    created_at: int
+    started_at: int | None
+    completed_at: int | None
+    failure_message: str | None
+    started_by: str
 
 
 SORT_KEYS: Final = (

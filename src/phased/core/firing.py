@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
+from uuid import UUID, uuid5
 
 from phased.core.specs import Catalog
 
@@ -95,6 +96,10 @@ class FiringRecord:
     def rest(self) -> tuple[FiringPart, ...]:
         """What has not succeeded: what a resumed firing runs."""
         return tuple(part for part in self.parts if part.result is not Result.SUCCEEDED)
+
+    def id_within(self, trigger: str) -> str:
+        """The firing within which a task of this trigger runs once: in a prebuild, each wave is one."""
+        return str(uuid5(UUID(self.id), trigger)) if self.is_prebuild else self.id
 
     def with_parts(self, *newer: FiringPart) -> FiringRecord:
         """The record with a newer state of some of its parts."""

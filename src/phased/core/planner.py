@@ -97,6 +97,23 @@ def groups(needs: Needs, root: str) -> list[list[str]]:
     return found
 
 
+def depths(needs: Needs) -> dict[str, int]:
+    """Of every reference, how many stand before it in its longest chain. Raises CycleFound."""
+    sorter = TopologicalSorter(needs)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise CycleFound(cycles(needs)[0]) from error
+    found: dict[str, int] = {}
+    depth = 0
+    while sorter.is_active():
+        generation = sorter.get_ready()
+        found.update(dict.fromkeys(generation, depth))
+        sorter.done(*generation)
+        depth += 1
+    return found
+
+
 def _graph(needs: Needs) -> nx.DiGraph[str]:
     """Edges point from what is needed to who needs it, so that generations come in the order of running.
 

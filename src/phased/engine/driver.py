@@ -7,9 +7,7 @@ and the performer. Must not know how a step runs.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import count
 
 import anyio
 
@@ -17,6 +15,7 @@ from phased.core import events as e
 from phased.core import instructions as i
 from phased.core.status import StatusChange
 from phased.engine.feed import Feed
+from phased.engine.loop import Loop
 from phased.engine.performer import Performer
 from phased.engine.registry import LiveExecution, Registry
 from phased.engine.view import merge
@@ -26,63 +25,26 @@ from phased.ports import Clock, Store
 
 Arrival = tuple[LiveExecution, e.Event]
 
-_REPEAT_SAVE = 1.0
-"""Seconds between two tries to save what a full disk refused."""
-_LOOK_AT_CLOCK = 5.0
-"""While reminders wait, the boot clock is looked at this often (seconds): timers stand still in suspend."""
 _FEW = 64
 """Fewer reminders than this are not worth tidying."""
 
 
-class Driver:
+class Driver(Loop[LiveExecution, e.Event]):
     """Owns every machine. `post` is how anything reaches one."""
 
     def __init__(
         self, store: Store, feed: Feed, performer: Performer, registry: Registry, clock: Clock
     ) -> None:
         """Drives nothing yet; `run` is the loop."""
+        super().__init__(clock)
         self._store = store
         self._feed = feed
         self._performer = performer
         self._registry = registry
-        self._clock = clock
-        self._inbox: deque[Arrival] = deque()
-        self._arrived = anyio.Event()
         self._busy = anyio.Lock(fast_acquire=True)
-        self._reminders: list[tuple[float, int, LiveExecution, e.Event]] = []
-        self._order = count()
         self._unsaved: dict[str, StatusChange] = {}
         self._ended: list[LiveExecution] = []
-        self._waiting: list[anyio.Event] = []
         self._log = logger("phased.engine")
-        self.store_error: StoreError | None = None
-        """Why the newest statuses could not be saved; None as soon as they could."""
-
-    def now(self) -> e.Instant:
-        """This moment on both clocks."""
-        return e.Instant(self._clock.wall(), self._clock.boot())
-
-    def post(self, arrivals: Iterable[Arrival]) -> None:
-        """Hand over events; they are handled in this order."""
-        self._inbox.extend(arrivals)
-        if self._inbox:
-            self._arrived.set()
-
-    def wake(self) -> None:
-        """Look at the clock now: it moved other than by passing."""
-        self._arrived.set()
-
-    async def settled(self) -> None:
-        """Wait until everything that was posted has been handled and saved.
-
-        Raises StoreError where it could not be saved.
-        """
-        done = anyio.Event()
-        self._waiting.append(done)
-        self._arrived.set()
-        await done.wait()
-        if self.store_error is not None:
-            raise self.store_error
 
     def resume(self, live: LiveExecution) -> None:
         """Perform anew what a restored machine still wants."""
@@ -107,27 +69,6 @@ class Driver:
                 await self._bunch()
             if self._wait_at_most() is not None:
                 self._arrived.set()  # `run` waits, and knows nothing of a new reminder or an unsaved status
-
-    async def _receive(self) -> None:
-        """Wait for events, the next reminder, or the next try to save."""
-        if not self._inbox:
-            wait = self._wait_at_most()
-            if wait is None:
-                await self._arrived.wait()
-            elif wait > 0:
-                with anyio.move_on_after(wait):
-                    await self._arrived.wait()
-        self._arrived = anyio.Event()
-        now = self._clock.boot()
-        while self._reminders and self._reminders[0][0] <= now:
-            _, _, live, event = heapq.heappop(self._reminders)
-            self._inbox.append((live, event))
-
-    def _wait_at_most(self) -> float | None:
-        waits = [self._reminders[0][0] - self._clock.boot(), _LOOK_AT_CLOCK] if self._reminders else []
-        if self._unsaved:
-            waits.append(_REPEAT_SAVE)
-        return min(waits, default=None)
 
     async def _bunch(self) -> None:
         now = self.now()
@@ -231,10 +172,17 @@ class Driver:
 
     def _remind(self, at: float, live: LiveExecution, event: e.Event) -> None:
         if not live.machine.finished:
-            heapq.heappush(self._reminders, (at, next(self._order), live, event))
+            super()._remind(at, live, event)
 
     def _finish(self, live: LiveExecution) -> None:
         live.done.set()
+        record = live.record
+        self._log.info(
+            "execution_ended",
+            execution_id=record.id,
+            reference=record.reference,
+            phase=live.machine.phase.name,
+        )
         self._ended.append(live)
         self._performer.sweep(live.firing)
         if len(self._reminders) > max(_FEW, 4 * len(self._registry.executions)):

@@ -94,6 +94,8 @@ class Engine:
         self._held: dict[str, Firing] = {}
         self._adopted: dict[tuple[str, str], LiveExecution] = {}
         self._ending = Ending(runner, clock)
+        self.firing = anyio.Lock()
+        """Held while a trigger is fired: of two at once the second finds what the first has started."""
         self.feed = Feed()
         self.variables_of: Callable[[str], Mapping[str, str]] = lambda _: {}
         """The variables of an environment, by its id: every step in it has them."""

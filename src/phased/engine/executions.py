@@ -6,14 +6,14 @@ execution is what is saved of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from anyio.abc import TaskGroup
 
-from phased.core.environment import SORT_KEYS, ExecutionQuery
+from phased.core.environment import SORT_KEYS, ExecutionQuery, LastRun
 from phased.engine.definitions.automations import Automations
 from phased.engine.engine import Engine, Origin
 from phased.engine.environments.environments import Environments
@@ -105,6 +105,10 @@ class Executions:
             return Page(chosen, token)
         count = await self._history.count(query, COUNTED_AT_MOST + 1)
         return Page(chosen, token, min(count, COUNTED_AT_MOST), count <= COUNTED_AT_MOST)
+
+    async def last_runs(self, task_ids: Sequence[str]) -> Mapping[str, LastRun]:
+        """The newest execution of each of these tasks that has any, by the task's id. Raises StoreError."""
+        return {one.task_id: one for one in await self._history.last_runs(task_ids)}
 
     async def stop(self, execution_id: str, by: str) -> None:
         """Ask an execution to stop; saved when this returns, its end is not waited for.

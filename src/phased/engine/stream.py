@@ -99,6 +99,10 @@ class StatusStream:
         events = tuple(islice(self._after(begin), limit))
         return Bunch(events, events[-1].sequence if events else begin, gap)
 
+    def about(self, resource_id: str) -> list[StreamEvent]:
+        """What is kept about one resource, oldest first."""
+        return [event for event in self._ring if event.resource_id == resource_id]
+
     def wake(self) -> None:
         """Let all readers look up, though nothing may have changed."""
         arrived, self._arrived = self._arrived, anyio.Event()

@@ -82,14 +82,17 @@ class EngineWork:
         *,
         keep: bool,
         stop_timeout: float,
+        joined: Sequence[LiveExecution] = (),
         at_end: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`keep`: what commands left in the background stays; `stop_timeout`: seconds a stop may take.
 
-        `at_end` is called after the last effect.
+        `joined` run already, for somebody else: they are shown and waited for, and never stopped. `at_end` is
+        called after the last effect.
         """
-        self.executions: Sequence[StoredExecution] = [live.stored() for live in lives]
+        self.executions: Sequence[StoredExecution] = [live.stored() for live in (*lives, *joined)]
         self._engine = engine
+        self._joined = list(joined)
         self._lives = list(lives)
         self._steps = {step_id for live in lives for step_id in live.steps}
         self._keep = keep
@@ -106,13 +109,16 @@ class EngineWork:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._pump, changes, tell)
                 tasks.start_soon(self._say_what_a_stop_waits_for, tell)
+                await self._tell_joined(tell)
                 engine.begin(self._lives)
                 for live in self._lives:
                     await live.done.wait()
+                await self._joined_ended()
                 tasks.cancel_scope.cancel()
             await self._tell_changes(changes.take(), tell)
         if engine.store_error is not None:
-            await self._tell_changes([live.stored().status for live in self._lives], tell)
+            every = [*self._lives, *self._joined]
+            await self._tell_changes([live.stored().status for live in every], tell)
         await self._end_services(tell)
         if not self._keep:
             await self._end_leftovers(tell)
@@ -120,6 +126,28 @@ class EngineWork:
             raise engine.store_error
         if self._at_end is not None:
             await self._at_end()
+
+    async def _tell_joined(self, tell: Tell) -> None:
+        """What runs already, and how it stands now."""
+        for live in self._joined:
+            which = f"{live.record.reference} ({live.record.id})"
+            await tell(Noted(f"joining {which}: {live.record.started_by} started it, and it runs still"))
+        await self._tell_changes([live.stored().status for live in self._joined], tell)
+
+    async def _joined_ended(self) -> None:
+        """Wait for what was joined; a stop lets go of it."""
+        if not self._joined:
+            return
+        async with anyio.create_task_group() as race:
+
+            async def ended() -> None:
+                for live in self._joined:
+                    await live.done.wait()
+                race.cancel_scope.cancel()
+
+            race.start_soon(ended)
+            await self._stopping.wait()
+            race.cancel_scope.cancel()
 
     def stop(self, by: str) -> None:
         """Ask all to stop; returns at once."""
@@ -139,7 +167,7 @@ class EngineWork:
 
     async def _tell_changes(self, changes: Sequence[StatusChange], tell: Tell) -> None:
         """Whole, also when the work ends meanwhile: half a message would spoil those after it."""
-        mine = {live.record.id for live in self._lives}
+        mine = {live.record.id for live in (*self._lives, *self._joined)}
         with anyio.CancelScope(shield=True) as scope:
             for change in changes:
                 if change.execution_id in mine:

@@ -187,6 +187,24 @@ async def test_a_stop_while_a_dependency_runs_ends_the_wait_and_the_task() -> No
         assert not (b.workspace / "never").exists()
 
 
+async def test_a_stop_while_a_dependency_was_skipped_comes_to_an_end() -> None:
+    """What it needs never started, since that one's own need failed; another need runs still."""
+    async with bench() as b:
+        (db,) = await b.define(
+            task("broken", "exit 5"),
+            task("skipped", "touch never", "broken"),
+            task("slow", "touch begun; exec sleep 1000"),
+            service("db", "touch never; exec sleep 1000", "skipped", "slow"),
+        )
+        b.engine.services.start(db, "a test")
+        await until((b.workspace / "begun").exists, "the slow one")
+        await until(lambda: [one.record.reference for one in b.engine.lives] == ["slow"], "the skipped one")
+        assert await b.stop(db) is Phase.STOPPED
+        await until(lambda: not b.engine.lives, "the end of the slow one")
+        assert not (b.workspace / "never").exists()
+        assert db.progress.cause is None
+
+
 async def test_a_stop_of_the_execution_that_a_service_needs_fails_the_service() -> None:
     """It names the task."""
     async with bench() as b:

@@ -13,6 +13,7 @@ from phased.contract.service import ServicePhase as Phase
 from phased.core.service_phases import ServiceState as S
 from phased.core.service_policy import ServiceLimits
 from phased.core.service_status import ServiceProgress
+from phased.engine.clock import SystemClock
 from phased.engine.services.live import LiveService
 from phased.ports import ServiceRecord
 from tests.engine.services.bench import LIMITS, SUCCEEDED, Bench, bench_in, folder, service, task, until
@@ -123,8 +124,8 @@ async def test_after_a_reboot_nothing_is_taken_for_alive() -> None:
             assert tough_again.progress.attempt == 2
 
 
-async def test_a_start_that_may_have_happened_is_never_repeated() -> None:
-    """Nor is one that never did: who wants it asks again."""
+async def test_a_start_that_never_came_to_be_is_made_up_for() -> None:
+    """It was saved, and so promised, and no supervisor has ever heard of it."""
     async with folder() as path:
         async with bench_in(path, abandon=True) as lost:
             (db,) = await lost.define(service("db", FOREVER))
@@ -136,8 +137,24 @@ async def test_a_start_that_may_have_happened_is_never_repeated() -> None:
             )
             await lost.store.save_services([_changed(record, progress)])
         async with after(path, lost) as (b, again):
-            assert (await b.reach(again, Phase.FAILED)).cause == "the engine was lost before this started"
-            assert b.log(again) == "up\n"
+            await b.reach(again, Phase.RUNNING)
+            await until(lambda: b.log(again) == "up\nup\n", "its output")
+            assert again.progress.attempt == 2
+
+
+async def test_a_stop_command_that_never_came_to_be_is_made_up_for() -> None:
+    """So its service is stopped as it has to be."""
+    async with folder() as path:
+        async with bench_in(path, abandon=True) as lost:
+            (db,) = await lost.define(service("db", FOREVER, stop="touch stopped"))
+            assert await lost.start(db) is None
+            (record,) = await lost.store.list_services()
+            limit = SystemClock().boot() + 60
+            progress = replace(record.status.progress, state=S.HALTING, desired=Phase.STOPPED, limit_at=limit)
+            await lost.store.save_services([_changed(record, progress)])
+        async with after(path, lost) as (b, again):
+            await b.reach(again, Phase.STOPPED)
+            assert (b.workspace / "stopped").exists()
 
 
 async def test_what_a_lost_run_in_the_foreground_had_started_is_stopped() -> None:

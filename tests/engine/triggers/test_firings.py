@@ -323,6 +323,44 @@ async def test_an_interrupted_firing_is_seen_and_resumed(tmp_path: Path) -> None
         assert (await ended(resumed)).result is Result.SUCCEEDED
 
 
+async def test_a_loss_before_its_executions_are_noted_runs_nothing_twice(tmp_path: Path) -> None:
+    """They were saved, so a later engine runs them; the firing knows them as its own.
+
+    What was not begun, like the service, is run where that is resumed, and nothing else.
+    """
+    store = MemoryStore()
+    fakes = runner()
+    save, cut = store.firings.save_firing, anyio.Event()
+
+    async def lost(record: FiringRecord) -> None:
+        if any(part.execution_id for part in record.parts):
+            cut.set()
+            await anyio.sleep_forever()
+        await save(record)
+
+    store.firings.save_firing = lost  # type: ignore[method-assign] # as far as an engine came
+    async with bench(tmp_path, store=store, runner=fakes) as made:
+        await define(made, *ENTRIES)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fire, made, STARTED)
+            with anyio.fail_after(PATIENCE):
+                await cut.wait()
+            tasks.cancel_scope.cancel()
+    assert fakes.runs == {}
+    store.firings.save_firing = save  # type: ignore[method-assign] # the next engine's
+    async with bench(tmp_path, store=store, runner=fakes) as made:
+        (unfinished,) = await made.domain.firings.all()
+        with anyio.fail_after(PATIENCE):
+            record = await made.domain.firings.ended(unfinished.id)
+        assert record.result is Result.INTERRUPTED
+        assert results(record) == {"a": "succeeded", "b": "succeeded", "db": "interrupted"}
+        assert sorted(fakes.labels()) == ["a", "b", "gen"]
+        resumed = await made.domain.firings.resume(record, replace(ORIGIN, started_by=STARTED))
+        assert isinstance(resumed, LiveFiring)
+        assert results(await ended(resumed)) == {"db": "succeeded"}
+        assert sorted(fakes.labels()) == ["a", "b", "db", "gen", "seed"]
+
+
 async def test_what_is_deleted_does_not_come_back(tmp_path: Path) -> None:
     """An environment goes while it fires: so do its firings."""
     async with bench(tmp_path, runner=runner(b=HOLDS)) as made:

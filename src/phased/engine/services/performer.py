@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
-from typing import Literal, assert_never
+from typing import Final, Literal, assert_never
 from uuid import UUID, uuid5
 
 import anyio
@@ -69,6 +69,10 @@ def ready_log(session: str) -> str:
 def stop_log(session: str) -> str:
     """The name under which the output of a session's stop command is kept."""
     return str(uuid5(UUID(session), "stop"))
+
+
+SERVICE_LOGS: Final[Mapping[str, Callable[[str], str]]] = {"start": str, "ready": ready_log, "stop": stop_log}
+"""The commands of a service, and the name under which the output of each is kept, by session."""
 
 
 class ServicePerformer:

@@ -1,7 +1,8 @@
 """What became of services' runs while no engine was there, as events for their machines.
 
 Knows records and the runner's port. Must not know how anything is started or saved. Nothing is ever run
-twice: a run that may have run is never asked for again.
+twice: a run that may have run is never asked for again. One that provably never was is: its start, or its
+stop, was promised.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from phased.core import service_events as e
+from phased.core import service_instructions as i
 from phased.core.service_phases import LEADING
 from phased.core.service_phases import ServiceState as S
 from phased.core.service_status import ServiceProgress
@@ -62,6 +64,8 @@ def _meanwhile(
     fate = known.get(run_id, "absent")
     was_starting = kind == "start" and live.progress.state in {S.STARTING, S.CANCELLING}
     started: list[Arrival] = [(live, e.CommandStarted(run_id))] if was_starting else []
+    if fate == "absent" and (again := _promised(live, run_id, kind)) is not None:
+        return performer.prepare(live, again)
     if fate == "running":
         performer.adopt(live, run_id, kind)
         return started
@@ -73,6 +77,13 @@ def _meanwhile(
     performer.note_end(run_id)
     event = event_of(report, kind)
     return [*started, *([(live, event)] if event is not None else [])]
+
+
+def _promised(live: LiveService, run_id: str, kind: Kind) -> i.RunInstruction | None:
+    """What is to be done now in place of the engine that was lost before it did it."""
+    if kind == "start" and live.progress.state is S.STARTING:
+        return i.StartCommand(run_id)
+    return i.StartStop(run_id) if kind == "stop" else None
 
 
 def _lost(run_id: str, fate: str) -> RunLost:

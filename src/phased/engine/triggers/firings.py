@@ -18,11 +18,9 @@ from anyio.abc import TaskGroup
 
 from phased.core.firing import TRIGGERS, FiringPart, FiringRecord, Result, parts_of
 from phased.core.service_phases import RESTING
-from phased.core.specs import automation_id
 from phased.engine.engine import Engine, Origin
 from phased.engine.registry import LiveExecution
 from phased.engine.services.live import LiveService
-from phased.engine.services.needs import readiness
 from phased.engine.triggers.live import (
     NOT_AWAITED,
     LiveFiring,
@@ -30,14 +28,15 @@ from phased.engine.triggers.live import (
     after_execution,
     after_service,
     key_of,
+    running_of,
 )
+from phased.engine.triggers.recovery import find_parts
 from phased.errors import FailedPrecondition, InvalidArgument, NotFound, PhasedError, StoreError
 from phased.observability import logger
 from phased.ports import Clock, FiringStore, Store
 
 _REPEAT: Final = 1.0
 """Seconds until it is tried again to save the end of a firing."""
-_NEVER_BEGUN: Final = "the engine was lost before it was started"
 
 
 class Firings:
@@ -58,8 +57,7 @@ class Firings:
         self.site_of = site_of
         self.tasks = tasks
         self._live: dict[str, LiveFiring] = {}
-        self.firing = anyio.Lock()
-        """Held while something is fired: of two at once the second finds what the first has started."""
+        self.firing = engine.firing
         self._log = logger("phased.engine.triggers")
 
     # ---- what there is ---------------------------------------------------------------------------
@@ -80,7 +78,17 @@ class Firings:
         found = await self.store.get_firing(firing_id)
         if found is None:
             raise NotFound(f"cannot find a firing {firing_id!r}; `phased trigger list` shows them")
-        return found
+        return found if found.completed_at is not None else await self._noted(found)
+
+    async def _noted(self, record: FiringRecord) -> FiringRecord:
+        """One that a run in the foreground carries out here, as its executions stand now."""
+        newer: list[FiringPart] = []
+        for part in record.parts:
+            live = self.engine.live(part.execution_id)
+            stored = live.stored() if live is not None else await self._progress.get(part.execution_id)
+            if stored is not None:
+                newer.append(after_execution(part, stored.status))
+        return record.with_parts(*newer)
 
     async def all(self, environment_id: str | None = None) -> list[FiringRecord]:
         """Of an environment, or all, newest first. Raises StoreError."""
@@ -148,6 +156,13 @@ class Firings:
         live.stopped_by = live.stopped_by or by
         live.stopping.set()
         self.engine.stop(list(live.own), by)
+
+    def stop_noted(self, record: FiringRecord, by: str, *, kill: bool) -> None:
+        """The same for one that a run in the foreground carries out here; of one that has ended, nothing."""
+        if record.completed_at is None:
+            mine = [self.engine.live(part.execution_id) for part in record.parts if not part.joined]
+            lives = [live for live in mine if live is not None]
+            (self.engine.kill if kill else self.engine.stop)(lives, by)
 
     # ---- inside, and for prebuilds ---------------------------------------------------------------
 
@@ -222,16 +237,13 @@ class Firings:
 
     def _join(self, live: LiveFiring, part: FiringPart) -> bool:
         """Whether this trigger started the task earlier, and it runs still: that execution is shown, then."""
-        for execution in self.engine.lives:
-            record, machine = execution.record, execution.machine
-            same = (live.record.environment_id, part.reference, part.trigger)
-            if (record.environment_id, record.reference, record.started_by) == same and not (
-                machine.finished or machine.stop_requested
-            ):
-                live.executions[key_of(part)] = execution
-                live.tell(replace(part, execution_id=record.id, joined=True))
-                return True
-        return False
+        environment_id = live.record.environment_id
+        execution = running_of(self.engine.lives, environment_id, part.reference, part.trigger)
+        if execution is None:
+            return False
+        live.executions[key_of(part)] = execution
+        live.tell(replace(part, execution_id=execution.record.id, joined=True))
+        return True
 
     async def _define_services(
         self, site: Site, parts: Sequence[FiringPart], origin: Origin
@@ -323,47 +335,21 @@ class Firings:
     async def load(self) -> None:
         """Go on with what an earlier engine left uncompleted, or say that it was interrupted.
 
-        What still runs is followed. Whatever has not succeeded otherwise makes the firing INTERRUPTED, so
-        that it can be resumed. Of a prebuild what still runs is ended: a part of one is of no use. Raises
-        StoreError.
+        What still runs is followed. Whatever was lost, or never begun, makes the firing INTERRUPTED. Of a
+        prebuild what still runs is ended: a part of one is of no use. Raises StoreError.
         """
         for record in reversed(await self.store.list_firings(unfinished=True)):
             live = self._live[record.id] = LiveFiring(record)
-            for part in record.parts:
-                live.tell(await self._found(live, part))
+            await find_parts(live, self.engine, self._progress)
             if record.is_prebuild:
                 self.stop(live, "a later engine: that of the prebuild was lost")
             self.tasks.start_soon(self._follow_found, live)
 
     async def _follow_found(self, live: LiveFiring) -> None:
-        lost = live.record.is_prebuild or any(part.ended for part in live.record.rest)
         await self.follow_parts(live, [part for part in live.record.parts if not part.ended])
+        lost = live.record.is_prebuild or any(part.result is Result.INTERRUPTED for part in live.record.parts)
         cause = "the engine was lost meanwhile" if lost else ""
         await self.close(live, cause=cause, result=Result.INTERRUPTED if lost else None)
-
-    async def _found(self, live: LiveFiring, part: FiringPart) -> FiringPart:
-        """What became of a part, as far as that is known now."""
-        if part.is_service:
-            return self._found_service(live, part)
-        execution = self.engine.live(part.execution_id)
-        if execution is not None:
-            live.executions[key_of(part)] = execution
-            return part
-        stored = await self._progress.get(part.execution_id) if part.execution_id else None
-        if stored is None:
-            return replace(part, result=Result.INTERRUPTED, cause=_NEVER_BEGUN)
-        return after_execution(part, stored.status)
-
-    def _found_service(self, live: LiveFiring, part: FiringPart) -> FiringPart:
-        try:
-            service = self.engine.services.get(automation_id(live.record.environment_id, part.reference))
-        except NotFound:
-            return replace(part, result=Result.INTERRUPTED, cause="its service is not defined any more")
-        decided, cause = readiness(service)
-        if decided:
-            return after_service(part, cause)
-        live.services[key_of(part)] = service
-        return part
 
 
 def check_triggers(triggers: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ Knows records, executions and services by their live ends. Must not know stores 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,6 +15,7 @@ from phased.contract.execution import TaskExecutionPhase as Phase
 from phased.core.firing import FiringPart, FiringRecord, Result
 from phased.core.specs import Catalog
 from phased.core.status import StatusChange
+from phased.engine.recovery import ENDED_AWAY, REBOOTED
 from phased.engine.registry import LiveExecution
 from phased.engine.services.live import LiveService
 
@@ -65,6 +66,19 @@ class LiveFiring:
                 yield live
 
 
+def running_of(
+    lives: Iterable[LiveExecution], environment_id: str, reference: str, trigger: str
+) -> LiveExecution | None:
+    """The execution of a task that this trigger started earlier, if it runs and no stop is under way."""
+    wanted = (environment_id, reference, trigger)
+    return next((
+        live
+        for live in lives
+        if (live.record.environment_id, live.record.reference, live.record.started_by) == wanted
+        and not (live.machine.finished or live.machine.stop_requested)
+    ), None)  # fmt: skip
+
+
 def key_of(part: FiringPart) -> tuple[str, str]:
     """What tells it from the other parts of its firing."""
     return part.trigger, part.reference
@@ -76,7 +90,7 @@ def after_execution(part: FiringPart, status: StatusChange) -> FiringPart:
         case Phase.SUCCEEDED:
             return replace(part, result=Result.SUCCEEDED, cause="")
         case Phase.FAILED:
-            return replace(part, result=Result.FAILED, cause=status.failure_message or "")
+            return _failed(part, status.failure_message or "")
         case Phase.STOPPED:
             return replace(part, result=Result.STOPPED, cause=status.why or "it was stopped")
         case _:
@@ -88,4 +102,10 @@ def after_service(part: FiringPart, cause: str | None) -> FiringPart:
     if cause is None:
         return replace(part, result=Result.SUCCEEDED, cause="")
     stopped = any(text in cause for text in (" stopped before ", " was deleted before ", NOT_AWAITED))
-    return replace(part, result=Result.STOPPED if stopped else Result.FAILED, cause=cause)
+    return replace(part, result=Result.STOPPED, cause=cause) if stopped else _failed(part, cause)
+
+
+def _failed(part: FiringPart, cause: str) -> FiringPart:
+    """Where an engine, or the machine, was lost meanwhile, it failed by that: it is to be run again."""
+    lost = any(words in cause for words in (" was lost", ENDED_AWAY, REBOOTED))
+    return replace(part, result=Result.INTERRUPTED if lost else Result.FAILED, cause=cause)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
-from uuid import UUID, uuid5
 
 import anyio
 
@@ -50,10 +49,12 @@ class Prebuilds:
             parts = parts_of(site.catalog, WAVES, is_prebuild=True)
             live = await firings.open(firings.new(site, WAVES, origin, parts, is_prebuild=True))
             for wave in WAVES:
-                firings.engine.services.own(_firing_of(live, wave))
+                firings.engine.services.own(live.record.id_within(wave))
             first = _wave(live, WAVES[0])
             try:
-                await firings.start_parts(live, site, first, origin, firing_id=_firing_of(live, WAVES[0]))
+                await firings.start_parts(
+                    live, site, first, origin, firing_id=live.record.id_within(WAVES[0])
+                )
             except PhasedError as error:
                 firings.tasks.start_soon(self._end, live, str(error))
                 raise
@@ -72,7 +73,7 @@ class Prebuilds:
         """Stop it without waiting for anything to end by itself."""
         self._firings.stop(live, by)
         self._firings.engine.kill(list(live.own), by)
-        self._firings.engine.services.hurry([_firing_of(live, wave) for wave in WAVES], by)
+        self._firings.engine.services.hurry([live.record.id_within(wave) for wave in WAVES], by)
 
     async def _go_on(self, live: LiveFiring, origin: Origin, patience: float | None) -> None:
         """Wait for the waves; then it ends."""
@@ -96,7 +97,7 @@ class Prebuilds:
                 async with self._firings.firing:
                     site = self._firings.site_of(live.record.environment_id)
                     await self._firings.start_parts(
-                        live, site, parts, origin, firing_id=_firing_of(live, WAVES[1])
+                        live, site, parts, origin, firing_id=live.record.id_within(WAVES[1])
                     )
         except PhasedError as error:
             return str(error)
@@ -119,8 +120,8 @@ class Prebuilds:
         engine = self._firings.engine
         by = "the end of the prebuild"
         for wave in WAVES:
-            engine.let_go(_firing_of(live, wave))
-        await engine.services.release([_firing_of(live, wave) for wave in WAVES], by)
+            engine.let_go(live.record.id_within(wave))
+        await engine.services.release([live.record.id_within(wave) for wave in WAVES], by)
         for execution in live.own:
             try:
                 cause = await engine.end_left_by(execution.stored())
@@ -132,8 +133,3 @@ class Prebuilds:
 
 def _wave(live: LiveFiring, trigger: str) -> Sequence[FiringPart]:
     return [part for part in live.record.parts if part.trigger == trigger]
-
-
-def _firing_of(live: LiveFiring, wave: str) -> str:
-    """Within each wave a task runs once."""
-    return str(uuid5(UUID(live.record.id), wave))
