@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.docker.build import IMAGE, Boxes
+from tests.docker.build import ENGINE, IMAGE, Boxes
 from tests.runners.build import new_place
 
 
@@ -21,8 +21,11 @@ def engine() -> str:
     host = os.environ.get("DOCKER_HOST", "")
     if not os.environ.get("PHASED_TEST_DOCKER"):
         pytest.skip("run by `make test-docker`, which needs a container engine")
-    asked = ["docker", "image", "inspect", IMAGE]
-    if not host or subprocess.run(asked, capture_output=True, check=False, timeout=60).returncode:
+    asked = [ENGINE, "image", "inspect", IMAGE]
+    if (
+        not (host or ENGINE == "podman")
+        or subprocess.run(asked, capture_output=True, check=False, timeout=60).returncode
+    ):
         pytest.skip(
             f"no container engine with the image {IMAGE} answers at DOCKER_HOST ({host or 'not set'})"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from phased.access.identity import Installation
 from tests.api.daemon import NATIVE, TASKS, Api, Daemon, daemon, wait_for
-from tests.docker.build import IMAGE, docker
+from tests.docker.build import ENGINE, IMAGE, docker, options
 
 FILE = f"""
 services:
@@ -43,7 +45,7 @@ tasks:
 @pytest.fixture
 def one(engine: str) -> Iterator[Daemon]:
     """A daemon over an engine of containers; not started yet, its file is there."""
-    assert engine
+    assert engine is not None
     with daemon() as made:
         (made.workspace / ".ona").mkdir()
         (made.workspace / ".ona" / "automations.yaml").write_text(FILE)
@@ -73,9 +75,14 @@ def phased(made: Daemon, *words: str) -> str:
     return done.stdout
 
 
-def start(made: Daemon) -> Api:
+def start(made: Daemon, **env: str) -> Api:
     """Its containers have no network: not every engine has one."""
-    made.start(env={"PHASED_DOCKER_NETWORK": "none"})
+    settings = {
+        "PHASED_DOCKER_NETWORK": "none",
+        "PHASED_DOCKER_ENGINE": ENGINE,
+        "PHASED_DOCKER_OPTIONS": ",".join(options()),
+    }
+    made.start(env={**settings, **env})
     return Api(made.client())
 
 
@@ -107,6 +114,43 @@ def test_a_task_hands_outputs_on_and_finds_the_way_back(one: Daemon) -> None:
     wait_for(lambda: not names_of(one), "no container is left")
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or ENGINE != "docker", reason="needs root, and docker's socket")
+def test_a_user_who_may_not_use_the_engine_is_told_the_way_out(one: Daemon) -> None:
+    """A daemon of root runs the client as the workspace's owner, who is not in the socket's group."""
+    one.home.chmod(0o711)
+    nobody = pwd.getpwnam("nobody")
+    for path in (one.workspace, *one.workspace.rglob("*")):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    api = start(one, PHASED_DOCKER_HOST=os.environ["DOCKER_HOST"])
+    ended = api.until(api.start(id_of(api, "make")), "FAILED")
+    said = ended["status"]["failureMessage"]
+    assert "the container engine may not be used: permission denied; add the user of the steps to" in said
+    assert names_of(one) == []
+
+
+def test_an_environments_class_says_what_its_containers_get(one: Daemon) -> None:
+    """Its network, before that of the settings; the settings' further options too."""
+    options_too = ",".join([*options(), "--hostname=boxed"])
+    classes = json.dumps([{"name": "boxed", "configuration": {"network": "host", "pullPolicy": "never"}}])
+    api = start(one, PHASED_ENVIRONMENTS_CLASSES=classes, PHASED_DOCKER_OPTIONS=options_too)
+    found = json.loads(phased(one, "-o", "json", "environment", "create", "--class", class_id(one, "boxed")))
+    spec = {"command": "hostname; exec sleep 1000", "runsOn": {"docker": {"image": IMAGE}}}
+    body = {"environmentId": found["environment"]["id"], "metadata": {"reference": "box"}, "spec": spec}
+    task = api.call(f"{TASKS}/CreateTask", body)["task"]["id"]
+    execution = api.start(task)
+    wait_for(lambda: log_of(one, execution) == "boxed\n", "its output")
+    (name,) = names_of(one)
+    mode = docker("container", "inspect", "--format", "{{.HostConfig.NetworkMode}}", name)
+    assert mode == "host\n"
+    api.call(f"{TASKS}/StopTaskExecution", {"id": execution})
+    wait_for(lambda: not names_of(one), "no container is left")
+
+
+def class_id(made: Daemon, name: str) -> str:
+    """An environment class's id, by its name: a UUIDv5 of the installation's."""
+    return Installation((made.state / "installation").read_text().strip()).class_id(name)
+
+
 def test_a_daemon_that_was_killed_takes_containers_over(one: Daemon) -> None:
     """A task and a service go on; their log is whole, their end is known."""
     api = start(one)
@@ -129,7 +173,10 @@ def test_a_daemon_that_was_killed_takes_containers_over(one: Daemon) -> None:
     wait_for(lambda: not names_of(one), "no container is left")
 
 
-@pytest.mark.skipif("PHASED_TEST_RESTART" not in os.environ, reason="PHASED_TEST_RESTART names no command")
+@pytest.mark.skipif(
+    ENGINE != "docker" or "PHASED_TEST_RESTART" not in os.environ,
+    reason="PHASED_TEST_RESTART names no command that restarts docker",
+)
 def test_an_engine_that_crashes_and_comes_back_loses_nothing(one: Daemon) -> None:
     """PHASED_TEST_RESTART kills the engine and starts it again; it has live-restore."""
     api = start(one)
@@ -143,3 +190,16 @@ def test_an_engine_that_crashes_and_comes_back_loses_nothing(one: Daemon) -> Non
     assert (said[0], said[-1]) == ("one", "two")
     assert (said.count("one"), said.count("two")) == (1, 1)
     wait_for(lambda: not names_of(one), "no container is left")
+
+
+@pytest.mark.skipif(ENGINE != "docker", reason="the benchmark is of docker")
+def test_the_benchmark_has_every_row(engine: str, tmp_path: Path) -> None:
+    """How long a step takes is no test's business."""
+    assert engine
+    file = tmp_path / "rows.json"
+    command = [sys.executable, "-m", "benchmarks.docker", "--rounds", "1", "--json", str(file)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert [one["limit"] for one in json.loads(file.read_text())] == [0, 0, 60, 60]

@@ -1,7 +1,7 @@
-"""Asks the engine, through its client: what a container is, to signal it, to remove it.
+"""Asks the engine, itself or through its client: what a container is, to signal it, to remove it.
 
-Knows the client's commands and what it complains of. Must not know runs. The engine's word counts, never the
-exit status of a client that was attached (rule 25).
+Knows the client's commands and what it complains of, and the same of the engine's API. Must not know runs.
+The engine's word counts, never the exit status of a client that was attached (rule 25).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,9 +19,11 @@ import anyio
 
 from phased.errors import RunnerError
 from phased.runners.docker.commands import RUN_LABEL, RUN_VARIABLE, STATE_LABEL, Engine
+from phased.runners.docker.directly import ask, local_socket
 
 _PATIENCE: Final = 30.0
 """Seconds that one question may take."""
+_OK, _DONE, _NOT_FOUND = 200, 204, 404
 _ABSENT: Final = re.compile(r"no such (container|object)", re.IGNORECASE)
 _FORBIDDEN: Final = re.compile(r"permission denied.*(socket|connect|\.sock)", re.IGNORECASE)
 _NO_WAY: Final = (
@@ -74,9 +77,16 @@ class Client:
         """`environment` is what the client is started with, beside what finds its engine."""
         self._engine = engine
         self._environment = {**environment, **engine.variables}
+        self._socket = local_socket(engine.program, self._environment)
 
     async def inspect(self, name: str) -> Container | None:
         """What a container is; None where there is none. Raises EngineAway, RunnerError."""
+        status, body = await self._ask("GET", f"/containers/{name}/json")
+        if status == _NOT_FOUND:
+            return None
+        if status == _OK:
+            with suppress(ValueError, LookupError, TypeError):
+                return _container(json.loads(body))
         code, out, complaint = await self._call("container", "inspect", name)
         if code == 0:
             try:
@@ -89,6 +99,9 @@ class Client:
 
     async def remove(self, name: str) -> None:
         """Remove a container with its unnamed volumes, running or not. Raises EngineAway, RunnerError."""
+        status, _ = await self._ask("DELETE", f"/containers/{name}?force=1&v=1")
+        if status in {_DONE, _NOT_FOUND}:
+            return
         code, _, complaint = await self._call("rm", "--force", "--volumes", name)
         if code and not _ABSENT.search(complaint):
             raise _failure(complaint)
@@ -109,6 +122,16 @@ class Client:
         """A signal to what one further command started in a container."""
         script = _SIGNAL_ONE.format(variable=RUN_VARIABLE, run_id=run_id, number=number)
         await self._call("exec", "--user", "0:0", name, "sh", "-c", script)
+
+    async def _ask(self, method: str, path: str) -> tuple[int, bytes]:
+        """The engine itself; 0 where only its client can be asked."""
+        if not self._socket:
+            return 0, b""
+        with anyio.move_on_after(_PATIENCE):
+            status, body = await ask(self._socket, method, path) or (0, b"")
+            is_sure = status != _NOT_FOUND or _ABSENT.search(body.decode(errors="replace"))
+            return (status, body) if is_sure else (0, b"")
+        raise EngineAway("the container engine does not answer")
 
     async def _call(self, *words: str) -> tuple[int, bytes, str]:
         try:

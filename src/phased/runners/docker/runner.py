@@ -184,7 +184,13 @@ class DockerRunner:
             self._end(track, RunLost(run_id, str(error), at))
             return
         if found is None:
-            self._end(track, self._without_container(track, code, at))
+            if not track.record.client and code is None:
+                track.unmade_until = self._clock.boot() + _SETTLING
+                self._tasks.start_soon(self._remove_later)
+            ended = self._without_container(track, code, at)
+            if isinstance(report, RunLost) and not track.asked:
+                ended = RunLost(run_id, report.reason, at)
+            self._end(track, ended)
         elif (found.run_id, found.state) != (run_id, str(self._house.state)):
             self._end(track, RunLost(run_id, "another container has its name; remove it (docker rm)", at))
         else:
@@ -213,6 +219,8 @@ class DockerRunner:
             return RunExited(run_id, None, track.asked, at)
         words = self._last_words(track)
         refused = code == _REFUSED or (code in _NOT_STARTED and is_unreachable(words))
+        if not track.record.client and code is None:
+            return RunLost(run_id, "its client ended, and there is no container", at)
         if track.record.client or not refused:
             return RunLost(run_id, "its container is gone: somebody removed it", at)
         return RunLost(run_id, phrase_of(words, track.record.image), at)
@@ -421,9 +429,17 @@ class DockerRunner:
             except RunnerError as error:
                 self._log.warning("container_not_removed", run_id=run_id, reason=str(error))
                 continue
+            track = self._tracks.get(run_id)
+            if found is None and track is not None and self._clock.boot() < track.unmade_until:
+                continue
             self._unremoved.discard(run_id)
             self._records.remove(run_id)
             self._tracks.pop(run_id, None)
+
+    async def _remove_later(self) -> None:
+        """What an engine has made whose client was gone by then."""
+        await anyio.sleep(_SETTLING)
+        await self._remove_all()
 
     async def _remove_unclaimed(self) -> None:
         """What an earlier engine had done with: if it has ended, and nobody has asked for it."""

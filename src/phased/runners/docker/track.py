@@ -20,6 +20,7 @@ class Track:
         "started",
         "starts",
         "tailed",
+        "unmade_until",
     )
 
     def __init__(self, record: Record) -> None:
@@ -37,6 +38,8 @@ class Track:
         """Whether its log is whole, or has been completed."""
         self.following = record.client > 0
         """Whether the newest client reads the engine's log, and so ends with 0 however the container ends."""
+        self.unmade_until = 0.0
+        """Until when, by the boot clock, the engine may still make it, though its client is gone."""
         self.ended = False
         self.empty = False
         """Whether nothing of it is left for certain."""
