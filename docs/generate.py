@@ -1,4 +1,6 @@
-"""Writes the pages of docs/reference that follow from the code; with --check, says which are not current.
+"""Writes what follows from the code: pages of docs/reference; the manual page and completions, configs/share.
+
+With --check, says which are not current.
 
 Knows where in the code each fact stands. Must not hold a fact itself that the code has.
 """
@@ -23,7 +25,11 @@ from phased.contract.resource import ResourceRole
 from phased.core import events, phases
 from phased.settings import Setting, all_settings, sections
 
+sys.path.insert(0, str(Path(__file__).parent))
+from manual import completion, manual_page
+
 REFERENCE: Final = Path(__file__).parent / "reference"
+SHARE: Final = Path(__file__).parents[1] / "configs" / "share"
 
 OUTCOMES: Final[Mapping[int, str]] = {
     0: "It succeeded.",
@@ -351,20 +357,31 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 }
 
 
+INSTALLED: Final[Mapping[str, Callable[[], str]]] = {
+    "man/man1/phased.1": lambda: manual_page(OUTCOMES),
+    "bash-completion/completions/phased": lambda: completion("bash"),
+    "zsh/site-functions/_phased": lambda: completion("zsh"),
+    "fish/vendor_completions.d/phased.fish": lambda: completion("fish"),
+}
+"""What the wheel puts below `share/`, where these programs look."""
+
+
 def main(arguments: list[str]) -> int:
-    """Write the pages, or with --check compare them; the exit code."""
+    """Write the files, or with --check compare them; the exit code."""
     check = arguments == ["--check"]
+    made = [(REFERENCE / name, make) for name, make in PAGES.items()]
+    made += [(SHARE / name, make) for name, make in INSTALLED.items()]
     stale = []
-    for name, make in PAGES.items():
-        path, text = REFERENCE / name, make()
+    for path, make in made:
+        text = make()
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            stale.append(name)
+            stale.append(path.name)
             if not check:
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     if check and stale:
         print(
-            f"cannot pass: not current in docs/reference: {', '.join(stale)}; run: make reference",
+            f"cannot pass: not current: {', '.join(stale)}; run: make reference",
             file=sys.stderr,
         )
         return 1

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.guest import PROGRAM, Guest
+from tests.systemd.guest import Guest
+
+AFTERWARDS = """
+systemctl disable --now phased.socket
+systemctl kill --kill-whom=main --signal=CONT phased
+systemctl stop phased
+systemctl reset-failed phased
+exit 0
+"""
 
 
 @pytest.fixture(scope="session")
@@ -28,13 +36,7 @@ def machine() -> Iterator[Guest]:
 
 @pytest.fixture
 def guest(machine: Guest) -> Iterator[Guest]:
-    """The service is installed and runs; what a test added to the unit is gone after it."""
-    machine.ok(PROGRAM, "install-service", "--now")
-    machine.drop_in("")
-    machine.ok("systemctl", "restart", "phased")
+    """What a test has added to the unit, started or left is gone after it."""
     yield machine
     machine.drop_in("")
-    machine.run("systemctl", "disable", "--now", "phased.socket")
-    machine.run("systemctl", "kill", "--kill-whom=main", "--signal=CONT", "phased")
-    machine.run("systemctl", "stop", "phased")
-    machine.run("systemctl", "reset-failed", "phased")
+    machine.ok("sh", "-c", AFTERWARDS)

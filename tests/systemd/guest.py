@@ -33,8 +33,10 @@ class Guest:
         self.directory = given or f"{tempfile.mkdtemp(prefix='phs-', dir='/tmp')}/m"
 
     def up(self) -> None:
-        """Boot it, for the first time or again."""
-        self._tool("systemd-up", self.directory, timeout=900)
+        """Boot it, for the first time or again; PHASED_TEST_CGROUP is `hybrid` or `unified`."""
+        chosen = os.environ.get("PHASED_TEST_CGROUP")
+        layout = ["--cgroup", chosen] if chosen else []
+        self._tool("systemd-up", *layout, self.directory, timeout=900)
 
     def close(self) -> None:
         """Power it off and remove it, unless it was there before."""
@@ -56,6 +58,7 @@ class Guest:
             self.ok("python3", "-m", "venv", "/srv/venv")
             self._pip(f"/srv/{wheel.name}")
         self._pip("--no-deps", "--force-reinstall", f"/srv/{wheel.name}")
+        self.ok("ln", "-sf", PROGRAM, "/usr/local/bin/phased")
 
     def _pip(self, *arguments: str) -> None:
         self.ok(
@@ -76,6 +79,14 @@ class Guest:
             done.returncode,
             done.stdout.decode(errors="replace"),
             done.stderr.decode(errors="replace"),
+        )
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """The same, not waited for; who calls this ends it."""
+        return subprocess.Popen(
+            [str(self._tools / "systemd-exec"), "-d", self.directory, "--", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
 
     def ok(self, *command: str, user: str = "root") -> str:

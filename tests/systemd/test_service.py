@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.systemd.guest import PROGRAM, Guest, wait_for
+from tests.systemd.guest import PROGRAM, ROOT, Guest, wait_for
 
 FILE = """\
 tasks:
   lasting: {command: "echo $$ > pid.new; mv pid.new pid; while ! test -e go; do sleep 0.1; done"}
   stubborn: {command: "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 0.1; done"}
+  quick: {command: "echo $PHASED_EXECUTION_ID >> ran"}
+  hidden: {command: "env -i PATH=$PATH setsid sh -c 'sh hidden.sh &'; sleep 999"}
+  twice: {command: 'printf "a-b=1\\na.b=2\\n" > "$PHASED_OUTPUT"'}
+  fired: {command: touch fired, triggeredBy: [postMachineStart]}
 """
 WORKSPACE = "/srv/work"
 
@@ -22,8 +27,7 @@ def served(guest: Guest) -> Iterator[Guest]:
     guest.ok("rm", "-rf", WORKSPACE)
     guest.write(f"{WORKSPACE}/.ona/automations.yaml", FILE)
     guest.ok("chown", "-R", "rig:", WORKSPACE)
-    guest.ok(PROGRAM, "install-service", "-C", WORKSPACE)
-    guest.ok("systemctl", "restart", "phased")
+    guest.ok(PROGRAM, "install-service", "--now", "-C", WORKSPACE)
     guest.ok(PROGRAM, "-C", WORKSPACE, "update")
     yield guest
     guest.write(f"{WORKSPACE}/go", "")
@@ -69,8 +73,6 @@ def test_installed_it_is_ready_and_says_what_runs(served: Guest) -> None:
     assert served.property("ActiveState") == "active"
     verified = served.run("systemd-analyze", "verify", "/etc/systemd/system/phased.service")
     assert (verified.returncode, verified.stderr) == (0, "")
-    served.drop_in("WatchdogSec=6")
-    served.ok("systemctl", "restart", "phased")
     execution, pid = start(served, "lasting")
     wait_for(lambda: served.property("StatusText") == "runs lasting", "it says what runs")
     assert served.ok("stat", "-c", "%U", f"/proc/{pid}").strip() == "rig"
@@ -110,6 +112,17 @@ def test_a_stop_ends_what_runs(served: Guest) -> None:
     assert served.property("Result") == "success"
 
 
+def test_a_step_has_a_cgroup_of_its_own_and_a_stop_ends_all_of_it(served: Guest) -> None:
+    """Also what has left its session and its environment; the unit delegates."""
+    served.write(f"{WORKSPACE}/hidden.sh", "echo $$ > pid.new; mv pid.new pid; exec sleep 999\n")
+    execution, pid = start(served, "hidden")
+    cgroups = served.ok("cat", f"/proc/{pid}/cgroup")
+    assert "/phased.service/phased-" in next(line for line in cgroups.splitlines() if line.startswith("0::"))
+    served.ok(PROGRAM, "-C", WORKSPACE, "-q", "task", "stop", execution)
+    wait_for(lambda: not lives(served, pid), "its end")
+    wait_for(lambda: phase(served, execution) == "STOPPED", "the end of the step")
+
+
 def test_a_daemon_that_hangs_is_replaced(served: Guest) -> None:
     """By the watchdog; its steps go on."""
     served.drop_in("WatchdogSec=6\nLimitCORE=0")
@@ -139,6 +152,71 @@ def test_its_socket_starts_it(served: Guest) -> None:
     served.ok("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "phased")
     wait_for(lambda: served.property("ActiveState") == "active", "it runs again")
     finish(served, execution)
+
+
+def test_the_journal_has_a_field_for_each_fact(served: Guest) -> None:
+    """So that it can be asked for what belongs to one execution."""
+    served.drop_in("Environment=PHASED_LOG_LEVEL=info")
+    served.ok("systemctl", "restart", "phased")
+    execution = served.ok(PROGRAM, "-C", WORKSPACE, "task", "start", "twice", "--dont-wait").strip()
+
+    def said() -> list[dict[str, str]]:
+        query = ["journalctl", "-b", "-u", "phased", f"PHASED_EXECUTION_ID={execution}", "-o", "json"]
+        return [json.loads(line) for line in served.ok(*query).splitlines()]
+
+    refused, ended = wait_for(lambda: len(found := said()) == 2 and found, "both events")
+    (step,) = served.value("--state-dir", "/var/lib/phased", "executions", execution)["status"]["steps"]
+    facts = {"PHASED_EVENT": "output_refused", "PRIORITY": "4", "PHASED_STEP_ID": step["id"]}
+    assert refused["_SYSTEMD_UNIT"] == "phased.service"
+    assert refused["MESSAGE"].startswith("output_refused execution_id=")
+    assert {name: refused[name] for name in facts} == facts
+    assert (ended["PHASED_EVENT"], ended["PRIORITY"]) == ("execution_ended", "6")
+    assert "READY" in served.journal()
+
+
+def test_a_unit_fires_a_trigger_when_the_daemon_is_up(served: Guest) -> None:
+    """The one among the hooks; it starts the daemon, too."""
+    hook = "phased-trigger@.service"
+    served.write(f"/etc/systemd/system/{hook}", (ROOT / "configs" / "hooks" / hook).read_bytes())
+    served.ok("systemctl", "daemon-reload")
+    served.ok("systemctl", "stop", "phased")
+    try:
+        served.ok("systemctl", "start", "phased-trigger@postMachineStart")
+        wait_for(lambda: served.run("test", "-e", f"{WORKSPACE}/fired").returncode == 0, "its task has run")
+        assert served.property("ActiveState") == "active"
+    finally:
+        served.run("systemctl", "stop", "phased-trigger@postMachineStart")
+        served.run("rm", f"/etc/systemd/system/{hook}")
+
+
+LOAD = f"""
+cd {WORKSPACE} && rm -f enough refused
+until test -e enough; do phased task start quick --dont-wait >> begun || echo $? >> refused; done
+"""
+
+
+def test_a_reload_under_load_loses_nothing_and_refuses_nobody(served: Guest) -> None:
+    """While executions are started one after another, each runs once."""
+    load = served.start("sh", "-c", LOAD)
+    try:
+        for count in range(3):
+            wait_for(lambda: len(lines(served, "ran")) > 2 * count, "some have run")  # noqa: B023 - called here
+            started = served.value("status")["daemon"]["startedAt"]
+            served.ok("systemctl", "reload", "phased")
+            wait_for(lambda: served.value("status")["daemon"]["startedAt"] != started, "the next version")  # noqa: B023
+    finally:
+        served.write(f"{WORKSPACE}/enough", "")
+        load.wait(timeout=120)
+    begun = lines(served, "begun")
+    wait_for(lambda: len(lines(served, "ran")) >= len(begun), "all have run")
+    assert lines(served, "refused") == []
+    assert sorted(lines(served, "ran")) == sorted(begun)
+    assert {phase(served, one) for one in begun[-5:]} <= {"SUCCEEDED", "RUNNING"}
+
+
+def lines(guest: Guest, name: str) -> list[str]:
+    """Of a file in the workspace."""
+    return guest.run("cat", f"{WORKSPACE}/{name}").stdout.split()
 
 
 def test_a_reload_keeps_the_process_and_what_runs(served: Guest) -> None:
@@ -172,9 +250,32 @@ def test_a_stop_that_runs_out_of_time_leaves_nothing(served: Guest) -> None:
         served.ok("systemctl", "reset-failed", "phased")
 
 
+def test_several_users_share_a_daemon(served: Guest) -> None:
+    """As the page says: the socket lets them ask, the settings say who may do what, the kernel who asks."""
+    served.ok("systemctl", "stop", "phased")
+    served.run("useradd", "--create-home", "guest")
+    served.write("/etc/phased/phased.toml", '[access]\nusers = ["rig=MEMBER"]\n')
+    folder = "/etc/systemd/system/phased.socket.d"
+    served.write(f"{folder}/users.conf", "[Socket]\nSocketMode=0666\n")
+    try:
+        served.ok("systemctl", "daemon-reload")
+        served.ok("systemctl", "start", "phased.socket")
+        made = served.ok(PROGRAM, "environment", "create", "-o", "json", user="rig")
+        name = json.loads(made)["environment"]["id"]
+        listed = served.value("environment", "list", user="rig")["environments"]
+        assert [one["id"] for one in listed] == [name]
+        assert len(served.value("environment", "list")["environments"]) > 1
+        refused = served.run(PROGRAM, "environment", "list", user="guest")
+        assert (refused.returncode, refused.stdout) == (4, "")
+        served.ok(PROGRAM, "environment", "delete", name, user="rig")
+    finally:
+        served.run("rm", "-r", "/etc/phased/phased.toml", folder)
+        served.run("systemctl", "stop", "phased.socket", "phased")
+        served.run("systemctl", "daemon-reload")
+
+
 def test_the_service_of_a_user_lives_on_with_linger(guest: Guest) -> None:
     """`install-service --user`; doctor says what linger is for."""
-    guest.ok("systemctl", "stop", "phased")
     guest.ok("loginctl", "enable-linger", "rig")
     wait_for(lambda: guest.run("test", "-S", "/run/user/1000/bus").returncode == 0, "the user's manager")
     guest.ok(PROGRAM, "install-service", "--user", "--now", user="rig")

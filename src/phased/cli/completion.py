@@ -21,11 +21,16 @@ def completion(common: Common, shell: str) -> int:  # noqa: ARG001 - every verb 
       phased completion bash > ~/.local/share/bash-completion/completions/phased
       phased completion fish > ~/.config/fish/completions/phased.fish
     """
+    click.echo(script_for(shell))
+    return 0
+
+
+def script_for(shell: str) -> str:
+    """The script. Raises UsageError for a shell that there is none for."""
     from phased.cli.application import application  # noqa: PLC0415 - it imports this module
 
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"cannot complete in {shell}: there is no script for it")
     script = kind(application, {}, "phased", "_PHASED_COMPLETE")
-    click.echo(kind.source_template % script.source_vars())
-    return 0
+    return str(kind.source_template % script.source_vars())
