@@ -39,9 +39,18 @@ class Application:
     """Everything that the daemon answers."""
 
     def __init__(
-        self, house: House, access: Access, answering: Answering, routes: Sequence[Route], plain: ASGIApp
+        self,
+        house: House,
+        access: Access,
+        answering: Answering,
+        routes: Sequence[Route],
+        plain: ASGIApp,
+        pages: ASGIApp | None = None,
     ) -> None:
-        """`plain` answers what is no method: health, metrics, logs, events, pages."""
+        """`plain` answers what is no method: health, metrics, logs, events.
+
+        `pages` answers all that comes in where a listener has pages; it finds out itself who asks.
+        """
         self._house = house
         self._access = access
         self._answering = answering
@@ -49,6 +58,7 @@ class Application:
         self._services = frozenset(route.service for route in routes)
         self._connect = ConnectApplication(routes, answering)
         self._plain = plain
+        self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -72,6 +82,9 @@ class Application:
 
     async def _answer(self, path: str, scope: Scope, body: PacedBody, answer: Answer) -> None:
         listener: Listener = scope["state"]["listener"]
+        if listener.pages and self._pages is not None:
+            await self._pages(scope, body, answer)
+            return
         listener.check(scope)
         route = self._routes.get(path)
         answer.acts = route is not None and route.effect is Effect.ACTS

@@ -40,6 +40,8 @@ class Listener:
     names: frozenset[str] = frozenset()
     name: str = "socket"
     """What settings call it."""
+    pages: bool = False
+    """It serves the pages for browsers, and no method."""
 
     def check(self, scope: Scope) -> None:
         """Raises Refusal for a Host or Origin that is not ours."""
@@ -53,7 +55,8 @@ class Listener:
                 "name to listen.hosts in its settings",
             )
         origin = next((value for name, value in headers if name == b"origin"), None)
-        if origin is not None and not self._is_own(origin.decode("latin-1").lower()):
+        own = self.pages and origin == f"{scope['scheme']}://{_host(scope)}".encode()
+        if origin is not None and not own and not self._is_own(origin.decode("latin-1").lower()):
             raise Refusal(ErrorCode.PERMISSION_DENIED, "cannot answer a page of another origin")
 
     def origin_of(self, scope: Scope) -> str:
@@ -61,8 +64,14 @@ class Listener:
         return self.origin if self.local else f"{scope['scheme']}://{_host(scope)}"
 
     def _is_known(self, host: str) -> bool:
-        """A name has to be ours; an address cannot be rebound, as no name stands for it."""
-        return host in self.names or _is_address(host)
+        """A name has to be ours; an address cannot be rebound, as no name stands for it.
+
+        Browsers take `localhost` for this machine whatever a resolver says (RFC 6761, 6.3): pages may be
+        asked for under it with another port, that of a tunnel.
+        """
+        if host in self.names or _is_address(host):
+            return True
+        return self.pages and host.partition(":")[0] == "localhost"
 
     def _is_own(self, origin: str) -> bool:
         try:

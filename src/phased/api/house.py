@@ -22,6 +22,7 @@ from phased.contract.environment_class import EnvironmentClass
 from phased.contract.gateway import Gateway
 from phased.contract.phased_v1 import Daemon
 from phased.contract.resource import ResourceRole, ResourceType
+from phased.contract.service import ServicePhase
 from phased.core.classes import gateways
 from phased.core.service_phases import RESTING
 from phased.engine.definitions.automations import Automations
@@ -29,7 +30,8 @@ from phased.engine.engine import Engine
 from phased.engine.environments.environments import Environments
 from phased.engine.executions import Executions
 from phased.engine.services.live import LiveService
-from phased.errors import KeyUnusable, NotFound
+from phased.engine.services.performer import SERVICE_LOGS
+from phased.errors import FailedPrecondition, KeyUnusable, NotFound
 
 if TYPE_CHECKING:
     from phased.access.callers import Access, Caller
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from phased.access.tokens import Tokens
     from phased.access.vault import Vault
     from phased.api.calls import Call
+    from phased.api.web_logins import WebLogins
     from phased.engine.changes import ChangeFeed
     from phased.engine.stream import StatusStream
     from phased.engine.triggers.firings import Firings
@@ -86,6 +89,9 @@ class House:
     draining: anyio.Event = field(default_factory=anyio.Event)
     """Set once new work is refused and streams end."""
     listeners: tuple[Listener, ...] = ()
+    """Those that answer methods."""
+    web_logins: WebLogins | None = None
+    """Where the page is served."""
     open_streams: int = 0
 
     # ---- what there is ---------------------------------------------------------------------------
@@ -144,10 +150,21 @@ class House:
         await self.engine.settled()
 
     async def start_service(self, live: LiveService, by: str) -> None:
-        """Ask a service to run; that it was asked is saved when this returns."""
-        self.environments.check_at_work(live.record.environment_id)
+        """Ask a service to run; that it was asked is saved when this returns. Raises FailedPrecondition."""
+        self._check_startable(live)
         self.engine.services.start(live, by)
         await self.engine.services.settled()
+
+    async def restart_service(self, live: LiveService, by: str) -> None:
+        """Ask a service to stop, then to run again; saved when this returns. Raises FailedPrecondition."""
+        self._check_startable(live)
+        self.engine.services.restart(live, by)
+        await self.engine.services.settled()
+
+    def _check_startable(self, live: LiveService) -> None:
+        self.environments.check_at_work(live.record.environment_id)
+        if live.progress.desired is ServicePhase.DELETED:
+            raise FailedPrecondition(f"cannot start the service {live.reference}: it is being deleted")
 
     async def stop_service(self, live: LiveService, by: str) -> None:
         """Ask a service to stop; that it was asked is saved when this returns."""
@@ -170,12 +187,17 @@ class House:
         ended = live.done.wait if live is not None and not live.done.is_set() else None
         return self._logs(record.environment_id, parts, ended)
 
-    async def logs_of_service(self, call: Call, service_id: str) -> Logs:
-        """The log of a service's newest session. Raises NotFound, PermissionDenied."""
+    async def logs_of_service(self, call: Call, service_id: str, part: str = "start") -> Logs:
+        """What the start command of a service's newest session wrote, or its `ready` or `stop` commands.
+
+        Raises NotFound, PermissionDenied.
+        """
         live = self.automations.service(service_id)
         permit_logs(call, ResourceType.SERVICE, live.record.environment_id)
         session = live.progress.session
-        parts = [(live.reference, self.log_path(live.id, session))] if session else []
+        if part not in SERVICE_LOGS:
+            raise NotFound(f"cannot find a step {part[:128]!r} of a service; there are: start, ready, stop")
+        parts = [(live.reference, self.log_path(live.id, SERVICE_LOGS[part](session)))] if session else []
 
         async def ended() -> None:
             if live.progress.session == session and live.progress.state not in RESTING:

@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import stat
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -40,6 +41,69 @@ def bind_tcp(settings: Settings) -> Bound:
         raise
 
 
+def bind_web(settings: Settings, remembered: Path) -> Bound:
+    """Where the page is served. `remembered` is a file that names the port of the last time.
+
+    Raises SettingsError, FileUnreadable.
+    """
+    address = settings.web.address
+    made = listen_tcp(address, "set web.address") if address else _listen_again(remembered)
+    try:
+        bound = web_bound(made, settings)
+        remembered.write_text(spell_address(made))
+    except OSError as error:
+        made.close()
+        raise FileUnreadable(f"cannot write {remembered}: {error.strerror or error}") from error
+    except SettingsError:
+        made.close()
+        raise
+    return bound
+
+
+def web_bound(made: socket.socket, settings: Settings) -> Bound:
+    """A socket on which the page is served; only one that settings name has their certificate.
+
+    Raises SettingsError.
+    """
+    made.setblocking(False)
+    bound = _of_tcp(made, settings, with_tls=bool(settings.web.address))
+    return replace(bound, listener=replace(bound.listener, name="web", pages=True))
+
+
+def is_web(made: socket.socket, settings: Settings, remembered: Path) -> bool:
+    """Whether a socket that was passed to this process is that of the page.
+
+    The one of the last time, or what settings name.
+    """
+    if made.family == socket.AF_UNIX:
+        return False
+    return spell_address(made) in {_read_text(remembered), settings.web.enabled and settings.web.address}
+
+
+def spell_address(made: socket.socket) -> str:
+    """`127.0.0.1:7000`, `[::1]:7000`."""
+    host, port = made.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _listen_again(remembered: Path) -> socket.socket:
+    """On the port of the last time where it is free, so that pages that are open find the daemon again."""
+    text = _read_text(remembered)
+    try:
+        if text.startswith("127.0.0.1:"):
+            return listen_tcp(text)
+    except (FileUnreadable, SettingsError):
+        pass
+    return listen_tcp("127.0.0.1:0")
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, ValueError):
+        return ""
+
+
 def adopt(made: socket.socket, settings: Settings) -> Bound:
     """A socket on which a service manager listened for this daemon. Raises SettingsError."""
     made.setblocking(False)
@@ -53,15 +117,15 @@ def is_at(bound: Bound, path: Path) -> bool:
     return bound.socket.family == socket.AF_UNIX and bound.socket.getsockname() == os.fspath(path)
 
 
-def _of_tcp(made: socket.socket, settings: Settings) -> Bound:
+def _of_tcp(made: socket.socket, settings: Settings, *, with_tls: bool = True) -> Bound:
     listen = settings.listen
     host, port = made.getsockname()[:2]
     if not ip_address(host).is_loopback and not listen.remote:
         raise SettingsError(
-            f"cannot listen on {listen.address or host}: others could reach it; set listen.remote to allow "
+            f"cannot listen on {host}:{port}: others could reach it; set listen.remote to allow "
             "that, or take 127.0.0.1"
         )
-    tls = _tls(settings)
+    tls = _tls(settings) if with_tls else None
     shown = f"[{host}]" if ":" in host else host
     names = {f"{one}:{port}" for one in (shown, "localhost", "127.0.0.1", "[::1]")}
     names |= {one.lower() for one in listen.hosts}
@@ -135,7 +199,7 @@ def _remove_abandoned(path: Path) -> None:
     raise FileUnreadable(f"cannot listen on {path}: another process listens there; use --socket")
 
 
-def listen_tcp(address: str) -> socket.socket:
+def listen_tcp(address: str, hint: str = "use --listen") -> socket.socket:
     """A socket on `HOST:PORT`; port 0 takes a free one. Raises SettingsError, FileUnreadable."""
     host, port = split_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -147,9 +211,7 @@ def listen_tcp(address: str) -> socket.socket:
         made.setblocking(False)
     except OSError as error:
         made.close()
-        raise FileUnreadable(
-            f"cannot listen on {address}: {error.strerror or error}; use --listen"
-        ) from error
+        raise FileUnreadable(f"cannot listen on {address}: {error.strerror or error}; {hint}") from error
     return made
 
 

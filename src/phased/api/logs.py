@@ -68,9 +68,11 @@ async def execution_logs(request: Request) -> Response:
 
 
 async def service_logs(request: Request) -> Response:
-    """The log of a service's newest session."""
+    """The log of a service's newest session; `?step=` names what its ready or stop commands wrote."""
     call: Call = request.scope["call"]
-    logs = await call.house.logs_of_service(call, request.path_params["id"])
+    logs = await call.house.logs_of_service(
+        call, request.path_params["id"], request.query_params.get("step") or "start"
+    )
     return _answer(call, logs, request)
 
 

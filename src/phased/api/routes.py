@@ -15,12 +15,15 @@ from phased.api.handlers import (
     events,
     executions,
     inside,
+    logs,
     native,
     organization,
     secrets,
     services,
     tasks,
+    timeline,
     triggers,
+    web,
 )
 from phased.contract.resource import ResourceRole as Role
 from phased.contract.resource import ResourceType as Kind
@@ -41,6 +44,7 @@ TASK_USE: Final = frozenset({Role.ENVIRONMENT_TASK_USER})
 TASK_ADMIN: Final = frozenset({Role.ENVIRONMENT_TASK_ADMIN})
 TASK_OUTPUT: Final = frozenset({Role.ENVIRONMENT_TASK_ENV, Role.ENVIRONMENT_TASK_ADMIN})
 SERVICE_VIEW: Final = frozenset({Role.ENVIRONMENT_SERVICE_VIEWER})
+LOG_VIEW: Final = TASK_VIEW | SERVICE_VIEW
 SERVICE_USE: Final = frozenset({Role.ENVIRONMENT_SERVICE_USER})
 SERVICE_ADMIN: Final = frozenset({Role.ENVIRONMENT_SERVICE_ADMIN})
 MAKE_ENVIRONMENTS: Final = frozenset({Role.RUNNER_USER})
@@ -131,7 +135,10 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("GetStatus", native.get_status, Kind.ENVIRONMENT, VIEW, READS),
         ("ApplyFile", native.apply_file, Kind.ENVIRONMENT, DEFINE, REPEATABLE),
         ("SetOutput", native.set_output, Kind.TASK_EXECUTION, TASK_OUTPUT, REPEATABLE),
+        ("ExplainService", services.explain_service, Kind.SERVICE, SERVICE_VIEW, READS),
+        ("RestartService", services.restart_service, Kind.SERVICE, SERVICE_USE, ACTS),
         ("ExplainExecution", native.explain_execution, Kind.TASK_EXECUTION, TASK_VIEW, READS),
+        ("GetTimeline", timeline.get_timeline, Kind.TASK_EXECUTION, TASK_VIEW, READS),
         ("QueryTaskExecutions", native.query_task_executions, Kind.TASK_EXECUTION, TASK_VIEW, READS),
         ("FireTrigger", triggers.fire_trigger, Kind.ENVIRONMENT, USE, ACTS),
         ("ResumeFiring", triggers.resume_firing, Kind.ENVIRONMENT, USE, ACTS),
@@ -141,8 +148,12 @@ ROUTES: Final[tuple[Route, ...]] = (
         ("StopFiring", triggers.stop_firing, Kind.ENVIRONMENT, USE, REPEATABLE),
         ("ExplainEnvironment", inside.explain_environment, Kind.ENVIRONMENT, USE, READS),
         ("ListProcesses", inside.list_processes, Kind.ENVIRONMENT, VIEW, READS),
+        ("DescribeLogs", logs.describe_logs, Kind.TASK_EXECUTION, LOG_VIEW, READS),
         ("CreateToken", native.create_token, Kind.PERSONAL_ACCESS_TOKEN, OWN_TOKENS, ACTS),
         ("ListTokens", native.list_tokens, Kind.PERSONAL_ACCESS_TOKEN, OWN_TOKENS, READS),
+        ("CreateWebLogin", web.create_web_login, Kind.PERSONAL_ACCESS_TOKEN, OWN_TOKENS, ACTS),
+        ("CheckFile", web.check_file, Kind.ENVIRONMENT, VIEW, READS),
+        ("ListAutomations", web.list_automations, Kind.ENVIRONMENT, VIEW, READS),
         ("RevokeToken", native.revoke_token, Kind.PERSONAL_ACCESS_TOKEN, OWN_TOKENS, ACTS),
     )),
 )  # fmt: skip

@@ -132,6 +132,10 @@ class QueryTaskExecutionsRequest(Message, proto="phased.v1.QueryTaskExecutionsRe
     sort: Annotated[Sort | None, Wire(5, "gitpod.v1.Sort")] = None
     """UNSPECIFIED: the newest first."""
     count: Annotated[CountRequest | None, Wire(6, "gitpod.v1.CountRequest")] = None
+    started_by: Annotated[tuple[NotEmpty, ...], Field(max_length=25), Wire(7, "repeated string")] = ()
+    """Triggers as the file spells them, or `manual`."""
+    created_from: Annotated[Timestamp | None, Wire(8, "google.protobuf.Timestamp")] = None
+    created_before: Annotated[Timestamp | None, Wire(9, "google.protobuf.Timestamp")] = None
 
 
 class QueryTaskExecutionsResponse(Message, proto="phased.v1.QueryTaskExecutionsResponse"):

@@ -5,6 +5,7 @@ Knows its messages and the engine's interfaces. Must not know HTTP.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ from phased.core.status import StepStatus
 from phased.engine.definitions.messages import subject, time_of
 from phased.ports import StoredExecution
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ENDED: Final = frozenset(
     {TaskExecutionPhase.SUCCEEDED, TaskExecutionPhase.FAILED, TaskExecutionPhase.STOPPED}
 )
@@ -60,7 +62,7 @@ async def apply_file(call: Call, request: m.ApplyFileRequest) -> m.ApplyFileResp
     if request.content is not None:
         loaded = loader.read(None, text=request.content.encode(), lenient=lenient)
     else:
-        loaded = loader.read(loader.find(Path(record.workspace)), lenient=lenient)
+        loaded = loader.read(loader.find_own(Path(record.workspace)), lenient=lenient)
     definitions = loader.definitions(loaded)
     applied = await call.house.automations.apply(
         environment, definitions, call.started_by(), prune=bool(request.prune)
@@ -93,6 +95,9 @@ async def query_task_executions(
             environment_ids=tuple(one.lower() for one in request.environment_ids),
             references=request.references,
             phases=request.phases,
+            triggers=request.started_by,
+            created_from=_microseconds(request.created_from),
+            created_before=_microseconds(request.created_before),
             sort=field or "createdAt",
             descending=descending,
         ),
@@ -107,6 +112,11 @@ async def query_task_executions(
         task_executions=shown_all(call, page.entries),
         count=count,
     )
+
+
+def _microseconds(moment: datetime | None) -> int | None:
+    """Since the epoch."""
+    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 # ---- why --------------------------------------------------------------------------------------------

@@ -8,9 +8,11 @@ from __future__ import annotations
 from phased.api.calls import Call
 from phased.api.handlers.environments import find_environment
 from phased.api.paging import listed, lowered, told
+from phased.contract import phased_v1_service as native
 from phased.contract import service_calls as m
 from phased.contract.service import Service, ServiceRole
-from phased.engine.definitions.messages import changed_service, service_definition, service_message
+from phased.core.service_phases import ServiceState
+from phased.engine.definitions.messages import changed_service, service_definition, service_message, time_of
 from phased.engine.services.live import LiveService
 from phased.errors import InvalidArgument
 
@@ -76,6 +78,40 @@ async def stop_service(call: Call, request: m.StopServiceRequest) -> m.StopServi
     """Ask a service to stop; does not wait for it."""
     await call.house.stop_service(find_service(call, request.id), call.name)
     return m.StopServiceResponse.model_construct()
+
+
+async def restart_service(call: Call, request: native.RestartServiceRequest) -> native.RestartServiceResponse:
+    """Ask a service to stop, and to run again then; one that is stopped is started. Does not wait for it.
+
+    One call, so that a service can ask it of itself: whoever asks may be ended by the stop.
+    """
+    await call.house.restart_service(find_service(call, request.id), call.name)
+    return native.RestartServiceResponse.model_construct()
+
+
+async def explain_service(call: Call, request: native.ExplainServiceRequest) -> native.ExplainServiceResponse:
+    """Why a service stands where it does; the public message has no place for it."""
+    record = find_service(call, request.id).record
+    progress = record.status.progress
+    needing = progress.state is ServiceState.NEEDING
+    return native.ExplainServiceResponse.model_construct(
+        id=record.id,
+        reference=record.reference,
+        phase=progress.phase,
+        desired_phase=progress.desired,
+        session=progress.session or None,
+        outdated=progress.outdated or None,
+        cause=progress.cause,
+        why=progress.why,
+        waits_for=record.definition.depends_on if needing else (),
+        ready_tries=progress.tries or None,
+        last_ready_try=progress.last_try,
+        restarts=progress.restarts or None,
+        started_by=(record.started_by or None) if progress.session else None,
+        started_at=time_of(progress.started_at),
+        ready_at=time_of(progress.ready_at),
+        completed_at=time_of(progress.completed_at),
+    )
 
 
 def find_service(call: Call, service_id: str) -> LiveService:

@@ -87,6 +87,8 @@ async def stop_firing(call: Call, request: m.StopFiringRequest) -> m.StopFiringR
         call.house.prebuilds.kill(live, call.name)
     elif live is not None:
         call.house.firings.stop(live, call.name)
+    else:
+        call.house.firings.stop_noted(record, call.name, kill=bool(request.kill))
     await call.house.engine.settled()
     return m.StopFiringResponse.model_construct()
 

@@ -1,0 +1,60 @@
+// Make a piece of a page equal to a newer one with as few changes as it takes: focus, scrolling, selections and
+// opened details stay. Knows the DOM. Must not know pages.
+// Children are matched by `id` or `data-key`, else by kind and place. What bears `data-keep` is left alone.
+
+const KEPT = { DETAILS: ["open"], INPUT: ["value"], DIALOG: ["open"] };
+
+export function morph(old, fresh) {
+  const focused = document.activeElement;
+  change(old, fresh);
+  if (focused && focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+}
+
+function change(old, fresh) {
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+    return;
+  }
+  if (old.hasAttribute("data-keep") || old.isEqualNode(fresh)) return;
+  changeAttributes(old, fresh);
+  changeChildren(old, fresh);
+}
+
+function changeAttributes(old, fresh) {
+  const kept = KEPT[old.nodeName] ?? [];
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && !kept.includes(name)) old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value && !kept.includes(name)) old.setAttribute(name, value);
+  }
+}
+
+function changeChildren(old, fresh) {
+  const keyed = new Map();
+  for (const child of old.children) {
+    const key = keyOf(child);
+    if (key) keyed.set(key, child);
+  }
+  let at = old.firstChild;
+  for (const child of fresh.childNodes) {
+    const key = keyOf(child);
+    const match = key ? keyed.get(key) : at && !keyOf(at) && at.nodeName === child.nodeName ? at : undefined;
+    if (!match || match.nodeName !== child.nodeName) {
+      old.insertBefore(document.importNode(child, true), at);
+      continue;
+    }
+    if (match === at) at = at.nextSibling;
+    else old.insertBefore(match, at);
+    change(match, child);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+}
+
+function keyOf(node) {
+  return node.nodeType === Node.ELEMENT_NODE ? node.id || node.dataset.key : "";
+}
