@@ -56,6 +56,25 @@ def test_missing_directory_and_loop(tmp_path: Path) -> None:
         loader.read(Path("a\0b"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_a_link_to_what_another_user_has(tmp_path: Path) -> None:
+    """A daemon of root does not read it for the workspace's owner; their own may lie anywhere."""
+    workspace, elsewhere = tmp_path / "workspace", tmp_path / "elsewhere"
+    (workspace / ".ona").mkdir(parents=True)
+    elsewhere.write_text("tasks: {}")
+    (workspace / PLACES[0]).symlink_to(elsewhere)
+    assert loader.find_own(workspace) == workspace / PLACES[0]
+    os.chown(workspace, 65534, 65534)
+    with pytest.raises(FileUnreadable, match="leads out of the workspace"):
+        loader.find_own(workspace)
+    os.chown(elsewhere, 65534, 65534)
+    assert loader.find_own(workspace) == workspace / PLACES[0]
+    (workspace / PLACES[0]).unlink()
+    (workspace / "shared").write_text("tasks: {}")
+    (workspace / PLACES[0]).symlink_to("../shared")
+    assert loader.find_own(workspace) == workspace / PLACES[0]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission(tmp_path: Path) -> None:
     """The system's reason is passed on."""

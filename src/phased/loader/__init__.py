@@ -1,6 +1,7 @@
 """From an automations file to what it defines, with the position of everything that is wrong.
 
     find(workspace) -> Path                  where the file is
+    find_own(workspace) -> Path              the same, where links must not lead to files of others
     read(file) -> LoadedFile                 what it says, and all errors and warnings
     definitions(loaded) -> Definitions       the same, or InvalidFile
     schema() -> dict                         its JSON Schema
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from phased.contract.definitions import Definitions
     from phased.loader.report import Report
 
-__all__ = ["Diagnostic", "LoadedFile", "definitions", "find", "read", "schema"]
+__all__ = ["Diagnostic", "LoadedFile", "definitions", "find", "find_own", "read", "schema"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,16 @@ def find(workspace: Path) -> Path:
     from phased.loader import files  # noqa: PLC0415 - see the module's docstring
 
     return files.find(workspace)
+
+
+def find_own(workspace: Path) -> Path:
+    """As `find`, for a daemon of root: a link must not lead to what the workspace's owner may not read.
+
+    Raises FileUnreadable.
+    """
+    from phased.loader import files  # noqa: PLC0415 - see the module's docstring
+
+    return files.find_own(workspace)
 
 
 def read(

@@ -6,6 +6,7 @@ Knows the file system and encodings. Must not know YAML.
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import sys
 from pathlib import Path
@@ -48,6 +49,24 @@ def find(workspace: Path) -> Path:
     raise FileUnreadable(
         f"cannot find an automations file in {workspace}: looked for {', '.join(PLACES)}; "
         "write one of these, or name a file with --file"
+    )
+
+
+def find_own(workspace: Path) -> Path:
+    """As `find`, for a process that may read more than the owner of the workspace: no link is to use that.
+
+    What it leads to lies in the workspace, or is the same user's. Raises FileUnreadable.
+    """
+    file = find(workspace)
+    try:
+        inside = file.resolve().is_relative_to(workspace.resolve())
+        if os.geteuid() != 0 or inside or file.stat().st_uid == workspace.stat().st_uid:
+            return file
+    except OSError as error:
+        raise FileUnreadable(f"cannot read {file}: {error.strerror}") from error
+    raise FileUnreadable(
+        f"cannot use {file}: it is a link that leads out of the workspace, to a file of another user; "
+        "put a copy in its place"
     )
 
 
