@@ -7,7 +7,7 @@ PYTHON      ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 VENV        ?= .venv
 BIN         := $(VENV)/bin
 STAMP       := $(VENV)/.setup-is-done
-EXTRAS      ?= proto,test,dev
+EXTRAS      ?= proto,test,dev,web-test
 PYTEST_ARGS ?=
 STATUS_FILE ?=
 DEMO_FILE   ?= $(CURDIR)/configs/examples/quickstart.yaml
@@ -15,6 +15,12 @@ DEMO_TASKS  ?= release
 BENCH_ARGS  ?=
 CHAOS_SEED  ?= 1
 CHAOS_COUNT ?= 200
+
+# pytest with these arguments; its exit code goes to STATUS_FILE.
+define pytest
+@$(BIN)/python -m pytest $(1) $(PYTEST_ARGS); status=$$?; \
+  if [ -n '$(STATUS_FILE)' ]; then echo $$status > '$(STATUS_FILE)'; fi; exit $$status
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-chaos lint format types docs reference bench build clean
@@ -42,10 +48,9 @@ demo: setup ## run the example file in the foreground, in a throwaway directory
 	  echo '--- phased executions'; ours executions
 
 test: setup ## run every test that needs no special host, and say what was skipped and why
-	@$(BIN)/python -m pytest -q $(PYTEST_ARGS); status=$$?; \
-	  if [ -n '$(STATUS_FILE)' ]; then echo $$status > '$(STATUS_FILE)'; fi; exit $$status
+	$(call pytest,-q)
 
-test-chaos: setup ## kill daemons and supervisors under random work, from CHAOS_SEED on, CHAOS_COUNT times
+test-chaos: setup ## random work, random deaths, full disks, reboots: CHAOS_COUNT seeds from CHAOS_SEED on
 	@$(BIN)/python -m tests.chaos --seed $(CHAOS_SEED) --count $(CHAOS_COUNT)
 
 lint: setup ## ruff, and the modules that are worth another look
@@ -83,26 +88,54 @@ clean: ## remove what these commands made
 
 .PHONY: test-clients
 test-clients: setup ## clients that others published, against a real daemon; installs them into .cache/clients
-	@$(BIN)/python -m pytest -q -rs tests/clients $(PYTEST_ARGS)
+	$(call pytest,-q -rs tests/clients)
+
+SOAK_MINUTES ?= 60
+
+.PHONY: test-soak
+test-soak: setup ## a daemon under mixed work for SOAK_MINUTES: its memory, descriptors and threads must not grow
+	@$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES)
 
 .PHONY: test-services
 test-services: setup ## real PostgreSQL and Redis as services; installs nothing, says what is missing
-	@$(BIN)/python -m pytest -q -rs -m services $(PYTEST_ARGS)
+	$(call pytest,-q -rs tests/integration -m services)
 
 .PHONY: test-faults
 test-faults: setup ## a daemon whose disk fails, by strace; installs nothing, says what is missing
-	@$(BIN)/python -m pytest -q -rs tests/faults/processes.py $(PYTEST_ARGS)
+	$(call pytest,-q -rs tests/faults/processes.py)
 
 RIGS ?= ../shared/rigs
 
 .PHONY: test-systemd
+test-systemd: export PHASED_TEST_SYSTEMD ?= $(RIGS)
 test-systemd: setup ## the service under a real systemd; needs root, and in RIGS the programs that boot one
-	@PHASED_TEST_SYSTEMD='$(RIGS)' $(BIN)/python -m pytest -q -rs tests/systemd $(PYTEST_ARGS)
+	$(call pytest,-q -rs tests/systemd --timeout=900)
 
 .PHONY: test-docker
+test-docker: export PHASED_TEST_DOCKER ?= 1
 test-docker: setup ## steps in containers, wherever DOCKER_HOST answers; PHASED_TEST_IMAGE names an image with a shell
-	@PHASED_TEST_DOCKER=1 $(BIN)/python -m pytest -q -rs tests/docker $(PYTEST_ARGS)
+	$(call pytest,-q -rs tests/docker --timeout=900)
+
+.PHONY: test-podman
+test-podman: export PHASED_TEST_DOCKER ?= 1
+test-podman: export PHASED_TEST_ENGINE := podman
+test-podman: setup ## the same with podman as the engine, where it works
+	$(call pytest,-q -rs tests/docker --timeout=900)
 
 .PHONY: test-image
 test-image: setup ## the image of Dockerfile, wherever DOCKER_HOST answers; PHASED_TEST_IMAGE_BASE names its base
-	@$(BIN)/python -m pytest -q -rs tests/image $(PYTEST_ARGS)
+	$(call pytest,-q -rs tests/image --timeout=900)
+
+.PHONY: test-install
+test-install: export PHASED_TEST_INSTALL ?= 1
+test-install: setup ## wheel and source distribution, installed as a user does; needs the package index
+	$(call pytest,-q -rs tests/install --timeout=900)
+
+.PHONY: test-web
+test-web: export PHASED_TEST_WEB ?= 1
+test-web: setup ## the web page in a real browser: chromium, which PHASED_TEST_CHROMIUM may name
+	$(call pytest,-q -rs tests/web/browser)
+
+.PHONY: pictures
+pictures: setup ## make the pictures of the web page for docs/images anew, with the same browser
+	@$(BIN)/python -m tests.web.pictures

@@ -32,7 +32,8 @@ def main(lastfailed: str) -> int:
 
 
 def _passes(test: str) -> bool:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    options = ["-q", "-p", "no:cacheprovider", f"--timeout={LIMIT - 20}"]
+    command = [sys.executable, "-m", "pytest", *options, test]
     try:
         return subprocess.run(command, check=False, timeout=LIMIT, stdin=subprocess.DEVNULL).returncode == 0
     except subprocess.TimeoutExpired:
