@@ -13,13 +13,15 @@ RUN python3 -m venv /usr/local/lib/phased \
  && /usr/local/lib/phased/bin/pip uninstall --yes --quiet pip setuptools
 
 FROM ${BASE}
+ARG UID=1000
+ARG GID=1000
 COPY --from=build /usr/local/lib/phased /usr/local/lib/phased
 RUN ln -s /usr/local/lib/phased/bin/phased /usr/local/bin/phased \
- && install -d -m 0700 -o 1000 -g 1000 /var/lib/phased /run/phased \
- && install -d -m 0755 -o 1000 -g 1000 /workspace
+ && install -d -m 0700 -o "$UID" -g "$GID" /var/lib/phased /run/phased \
+ && install -d -m 0755 -o "$UID" -g "$GID" /workspace
 # State in a volume outlives the container; steps run as this user.
 ENV PHASED_STATE_DIR=/var/lib/phased PHASED_SOCKET=/run/phased/phased.sock
-USER 1000:1000
+USER $UID:$GID
 WORKDIR /workspace
 VOLUME /var/lib/phased
 HEALTHCHECK --interval=30s --timeout=20s --start-period=30s CMD ["phased", "status", "--quiet"]

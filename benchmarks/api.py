@@ -128,11 +128,11 @@ class Bench:
         watch.stream(_WATCH, {"environmentId": self.environment})
         more = []
         for _ in range(times):
-            spawn = _spawn()
+            once = spawn()
             begun = time.perf_counter()
             started = self.connection.call(f"{_TASKS}/StartTask", {"id": task_id})["taskExecution"]
             self._until_running(watch, started["id"])
-            more.append((time.perf_counter() - begun - spawn) * 1000)
+            more.append((time.perf_counter() - begun - once) * 1000)
             self.connection.call(f"{_TASKS}/StopTaskExecution", {"id": started["id"]})
         watch.close()
         return Result("StartTask to RUNNING by WatchEvents, beyond a spawn", median(more), "ms", 10)
@@ -168,17 +168,18 @@ class Bench:
 
 def _rate(pid: int, path: Path, data: bytes, seconds: float) -> tuple[float, float]:
     """Requests a second, and processor seconds of the server for each of them."""
-    before = _processor(pid)
+    before = processor(pid)
     found = rate(path, data, seconds)
-    return found, (_processor(pid) - before) / (found * seconds)
+    return found, (processor(pid) - before) / (found * seconds)
 
 
-def _processor(pid: int) -> float:
+def processor(pid: int) -> float:
+    """Seconds of processor time of a process so far, those of its children aside."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _spawn() -> float:
+def spawn() -> float:
     """Seconds that starting the shell takes this process."""
     begun = time.perf_counter()
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", "true"], dict(os.environ))
@@ -188,7 +189,8 @@ def _spawn() -> float:
 
 
 @contextmanager
-def _bench() -> Iterator[Bench]:
+def open_bench() -> Iterator[Bench]:
+    """A daemon and a bare route, in directories of their own; ended with the block."""
     with TemporaryDirectory(prefix="pb-", dir="/tmp") as name:
         folder = Path(name)
         (folder / "w").mkdir()
@@ -232,7 +234,7 @@ def main(given: Sequence[str] | None = None) -> int:
     options = parser.parse_args(given)
     quick = options.quick
     try:
-        with _bench() as bench:
+        with open_bench() as bench:
             tasks = [bench.task(f"task-{number}", "exec sleep 1000") for number in range(_DEFINED)]
             results = bench.idle(2 if quick else 10)
             results.append(bench.watchers())
@@ -242,13 +244,18 @@ def main(given: Sequence[str] | None = None) -> int:
     except Failed as error:
         print(f"cannot measure: {error}", file=sys.stderr)
         return 1
+    show(results, options.json)
+    return 0
+
+
+def show(results: Sequence[Result], file: Path | None) -> None:
+    """Print them, with the load of the machine; into a file as JSON as well, where one is named."""
     print(f"load {' '.join(f'{one:.1f}' for one in os.getloadavg())}")
     for one in results:
         print(one)
-    if options.json is not None:
+    if file is not None:
         found = [{**asdict(one), "met": one.met} for one in results]
-        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    return 0
+        file.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

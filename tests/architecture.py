@@ -66,7 +66,7 @@ CLI_INSIDE_FUNCTIONS: Final = frozenset(
 """The composition root, and what a verb needs beside it once it runs; never while the CLI is imported."""
 
 SUPERVISOR_OF_BOTH_ENDS: Final = frozenset(
-    {"census", "channel", "client", "generation", "identity", "journal", "system"}
+    {"census", "cgroups", "channel", "client", "generation", "identity", "journal", "system"}
 )
 """What the supervisor's process and its client share; how it starts and ends steps is its own affair."""
 

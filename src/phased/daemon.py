@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID, uuid4, uuid5
 
 from phased.engine.clock import SystemClock
-from phased.errors import FileUnreadable, StateDirectoryHeld, StoreError, Unavailable
+from phased.errors import FileUnreadable, PhasedError, StateDirectoryHeld, StoreError, Unavailable
 from phased.observability import Level, configure, logger
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from phased.access.masking import Masker
     from phased.core.specs import Catalog
     from phased.engine.engine import Engine, Limits, Origin
+    from phased.engine.triggers.noted import NotedFiring
     from phased.foreground.holder import Guests
     from phased.foreground.prebuild import ForegroundPrebuild
     from phased.foreground.wire import Request
@@ -98,23 +99,38 @@ async def _fire(
     """Create what is ordered; what a trigger starts is on record as a firing, if there is a store of them."""
     from phased.foreground.work import EngineWork  # noqa: PLC0415 - see the module's opening
 
-    noted = None
-    if firings is not None and order.started_by != "manual":
-        from phased.engine.triggers.noted import NotedFiring  # noqa: PLC0415 - only for a trigger
-
-        noted = await NotedFiring.open(
-            firings(), SystemClock(), order.catalog.environment, order.references, origin
-        )
-    lives = await engine.fire(
-        order.catalog, order.references, origin if noted is None else noted.origin,
-        max_parallel=order.max_parallel, workspace=order.workspace, owns_services=True,
-    )  # fmt: skip
-    if noted is not None:
-        await noted.started(lives)
+    async with engine.firing:
+        noted = await _noted(order, origin, firings)
+        joined = [] if noted is None else noted.join(engine.lives)
+        known = {live.record.reference: live for live in joined}
+        try:
+            lives = await engine.fire(
+                order.catalog, [one for one in order.references if one not in known],
+                origin if noted is None else noted.origin,
+                max_parallel=order.max_parallel, workspace=order.workspace, owns_services=True,
+            )  # fmt: skip
+        except PhasedError as error:
+            if noted is not None:
+                await noted.failed(str(error))
+            raise
+        if noted is not None:
+            await noted.started(lives)
     return EngineWork(
-        engine, lives, keep=order.keep, stop_timeout=settings.run.stop_timeout,
+        engine, lives, joined=joined, keep=order.keep, stop_timeout=settings.run.stop_timeout,
         at_end=noted.completed if noted is not None else None,
     )  # fmt: skip
+
+
+async def _noted(
+    order: Order, origin: Origin, firings: Callable[[], FiringStore] | None
+) -> NotedFiring | None:
+    """The record of a firing, of what a trigger starts."""
+    if firings is None or order.started_by == "manual":
+        return None
+    from phased.engine.triggers.noted import NotedFiring  # noqa: PLC0415 - only for a trigger
+
+    environment_id = order.catalog.environment
+    return await NotedFiring.open(firings(), SystemClock(), environment_id, order.references, origin)
 
 
 @asynccontextmanager
@@ -141,6 +157,7 @@ async def open_engine(settings: Settings, workspace: Path) -> AsyncIterator[Open
         try:
             made = ProcessRunner(state.path, base_environment(), settings.run.shell or None, clock)
             made.keep_of_logs(settings.run.log_budget)
+            made.use_cgroups(settings.run.cgroup)
             async with (
                 made as processes,
                 RunnerWithContainers(

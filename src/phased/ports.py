@@ -18,7 +18,7 @@ from phased.core.status import StatusChange, StepStatus
 
 if TYPE_CHECKING:  # a foreground run needs none of what these bring
     from phased.core.access import FormerValue, SecretRecord, TokenRecord
-    from phased.core.environment import EnvironmentRecord, ExecutionQuery, TaskRecord
+    from phased.core.environment import EnvironmentRecord, ExecutionQuery, LastRun, TaskRecord
     from phased.core.firing import FiringRecord
 
 __all__ = [
@@ -184,6 +184,9 @@ class DefinitionStore(Protocol):
 
     async def select(self, query: ExecutionQuery, limit: int) -> list[StoredExecution]:
         """The executions that are asked for, in the order that is asked for."""
+
+    async def last_runs(self, task_ids: Sequence[str]) -> Sequence[LastRun]:
+        """The newest execution of each of these tasks that has any. Cheap: no spec and no step is read."""
 
     async def count(self, query: ExecutionQuery, at_most: int) -> int:
         """How many there are, `after` aside; counting ends at `at_most`."""

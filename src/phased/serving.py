@@ -6,6 +6,7 @@ imports this when it is called, as nothing else of the program needs a server.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -32,10 +33,11 @@ from phased.api.answering import Answering
 from phased.api.application import Application
 from phased.api.farewell import Farewell, Say
 from phased.api.house import Facts, House
-from phased.api.listeners import adopt, bind_tcp, bind_unix, is_at
+from phased.api.listeners import adopt, bind_tcp, bind_unix, bind_web, is_at, is_web, web_bound
 from phased.api.plain import plain_application
 from phased.api.routes import KNOWN_ROLES, ROUTES
 from phased.api.server import Server
+from phased.contract.resource import ResourceType
 from phased.core.classes import read_classes
 from phased.core.phases import State
 from phased.core.service_phases import RESTING
@@ -46,7 +48,7 @@ from phased.engine.engine import Engine
 from phased.engine.environments.classes import EnvironmentClasses
 from phased.engine.environments.ground import Ground
 from phased.engine.retention import Keep, Retention
-from phased.errors import FileUnreadable, NotFound, RunnerError
+from phased.errors import FellBehind, FileUnreadable, NotFound, RunnerError
 from phased.logs.shelf import Shelf
 from phased.metrics import Metrics, Readings, TimedRunner, TimedStore
 from phased.observability import Level, configure, logger
@@ -60,14 +62,20 @@ from phased.store.sqlite import SqliteStore
 from phased.systemd import ServiceManager, inherited_sockets, stop_reason
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from phased.api.gate import Listener
     from phased.contract.definitions import Definitions
     from phased.core.environment import EnvironmentRecord
+    from phased.engine.changes import ResourceChange
     from phased.ports import Runner, Store
     from phased.settings import Settings
     from phased.store.state_directory import Hold, StateDirectory
 
 _SHOWN: Final = 5
 """Names on the line that says what runs."""
+_BREATH: Final = 1.0
+"""Seconds between two messages to the service manager."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,7 @@ async def serve(settings: Settings, workspace: Path, say: Say) -> Handover | Non
         for one in inherited:
             stack.callback(one.close)
         stops = stack.enter_context(anyio.open_signal_receiver(*_heeded()))
+        reloads = {signal.SIGUSR2} if _has_terminal() else {signal.SIGUSR2, signal.SIGHUP}
         opened = await stack.enter_async_context(open_house(settings, workspace))
         server = await stack.enter_async_context(_listening(settings, opened, inherited, say))
         await stack.enter_async_context(
@@ -110,13 +119,13 @@ async def serve(settings: Settings, workspace: Path, say: Say) -> Handover | Non
             )
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        if watchdog is not None:
-            tasks.start_soon(_keep_alive, manager, watchdog, lambda: _doing(opened.house))
+        if notices:
+            tasks.start_soon(_keep_informed, manager, watchdog, opened.house)
         tasks.start_soon(opened.retention.run)
         manager.ready(f"serving {workspace}")
         say("READY")
         number, handover = await anext(aiter(stops)), None
-        while _asks_to_reload(number) and handover is None:
+        while number in reloads and handover is None:
             handover = await _reload(settings, opened, server, manager, say)
             number = number if handover else await anext(aiter(stops))
         if handover is None:
@@ -284,6 +293,7 @@ def read_automations(workspace: Path, path: str) -> tuple[str, Definitions] | No
             file = loader.find(workspace)
         except FileUnreadable:
             return None
+        file = loader.find_own(workspace)
     return os.path.relpath(file, workspace.resolve()), loader.definitions(loader.read(file, lenient=True))
 
 
@@ -317,11 +327,13 @@ async def _listening(
     house = opened.house
     path = settings.socket_path
     async with AsyncExitStack() as stack:
-        bound = [adopt(one, settings) for one in inherited]
+        earlier = reloaded()
+        remembered = Path(house.facts.state_directory) / "web-address"
+        of_web = [one for one in inherited if is_web(one, settings, remembered)]
+        bound = [adopt(one, settings) for one in inherited if one not in of_web]
         ours = not any(is_at(one, path) for one in bound)  # else it is the service manager's, and stays
         if ours:
             bound.append(bind_unix(path))
-        earlier = reloaded()
         made: list[Server] = []
         owns_path = ours or (earlier is not None and earlier[1])
         if owns_path:
@@ -333,8 +345,14 @@ async def _listening(
             bound.append(bind_tcp(settings))
         house.listeners = tuple(one.listener for one in bound)
         answering = await stack.enter_async_context(Answering(house.draining))
+        pages = None
+        if settings.web.enabled:
+            bound.append(web_bound(of_web[0], settings) if of_web else bind_web(settings, remembered))
+            pages = _pages(house, answering, bound[-1].listener)
+        for one in of_web[int(settings.web.enabled) :]:
+            one.close()  # nobody answers there
         application = Application(
-            house, house.access, answering, ROUTES, plain_application(lambda: _unready(house))
+            house, house.access, answering, ROUTES, plain_application(lambda: _unready(house)), pages
         )
         server = Server(application, bound)
         server.owns_path = owns_path
@@ -342,11 +360,26 @@ async def _listening(
         house.metrics.read_from(lambda: _readings(house, server))
         await stack.enter_async_context(server)
         opened.hold.name_socket(str(path))
-        for one in bound:
-            if one.listener.local:
-                continue
-            say(f"listening on {one.listener.origin}")
+        _tell([one.listener for one in bound], say)
         yield server
+
+
+def _tell(listeners: Sequence[Listener], say: Say) -> None:
+    """Where the daemon is reached, but for its socket."""
+    for one in listeners:
+        if one.pages:
+            say(f"page on {one.origin}/web/; `phased web` logs in")
+        elif not one.local:
+            say(f"listening on {one.origin}")
+
+
+def _pages(house: House, answering: Answering, listener: Listener) -> ASGIApp:
+    """The pages for browsers. What they need is not loaded where there are none."""
+    from phased.api.web_logins import WebLogins, reachable  # noqa: PLC0415 - only with pages
+    from phased.web.pages import open_pages  # noqa: PLC0415 - the same
+
+    house.web_logins = WebLogins(reachable(listener.origin), house.clock)
+    return open_pages(house, answering, ROUTES, listener)
 
 
 def _remove(path: Path, servers: Sequence[Server]) -> None:
@@ -423,12 +456,11 @@ async def _end(settings: Settings, opened: Opened, server: Server, ending: _Endi
         )
 
 
-def _asks_to_reload(number: int) -> bool:
-    return number == signal.SIGUSR2 or (number == signal.SIGHUP and not _has_terminal())
-
-
 def _has_terminal() -> bool:
-    """Whether a terminal controls this process: its end is what SIGHUP then means (tty(4))."""
+    """Whether a terminal controls this process: its end is what SIGHUP means then (tty(4)).
+
+    To be asked at the beginning: a terminal that has hung up is nobody's any more.
+    """
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:
@@ -464,14 +496,25 @@ async def _kill_on_more(ending: _Ending, farewell: Farewell) -> None:
         farewell.kill_all()
 
 
-async def _keep_alive(manager: ServiceManager, patience: float, doing: Callable[[], str]) -> None:
-    """Signs of life for the watchdog, three in its time, never more than one a second; and what runs."""
-    told = ""
+async def _keep_informed(manager: ServiceManager, watchdog: float | None, house: House) -> None:
+    """Signs of life, three in the watchdog's time; and what runs, once it changed, at most once a second."""
+    pause, told = max((watchdog or math.inf) / 3, _BREATH), ""
     while True:
-        now = doing()
-        manager.alive("" if now == told else now)
-        told = now
-        await anyio.sleep(max(patience / 3, 1.0))
+        with suppress(FellBehind), house.changes.subscribe(_is_work) as news:
+            while True:
+                now = _doing(house)
+                if watchdog is not None:
+                    manager.alive("" if now == told else now)
+                elif now != told:
+                    manager.status(now)
+                told = now
+                with anyio.move_on_after(pause):
+                    await news.get()
+                    await anyio.sleep(_BREATH)
+
+
+def _is_work(change: ResourceChange) -> bool:
+    return change.resource_type in {ResourceType.TASK_EXECUTION, ResourceType.SERVICE}
 
 
 def _doing(house: House) -> str:

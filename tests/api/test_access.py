@@ -80,6 +80,7 @@ def request(route: Route, world: dict[str, str]) -> dict[str, Any]:
         "ApplyFile": {"content": "tasks: {}"},
         "FireTrigger": {"trigger": "prebuild"},
         "ExplainEnvironment": {"reference": "known"},
+        "DescribeLogs": {"taskExecutionId": world["execution"]},
     }
     return body | more.get(route.method, {})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.daemon import ENVIRONMENTS, NOBODY, SECRETS, TASKS, Api, Daemon, wait_for
+from tests.api.daemon import ENVIRONMENTS, NATIVE, NOBODY, SECRETS, TASKS, Api, Daemon, wait_for
 
 
 def test_a_log_is_replayed_and_followed_to_its_end(api: Api, served: Daemon) -> None:
@@ -177,3 +177,39 @@ def _resident(served: Daemon) -> int:
     """Bytes that the daemon holds in memory."""
     text = Path(f"/proc/{served.pid}/statm").read_text()
     return int(text.split()[1]) * 4096
+
+
+def test_logs_are_described_with_their_sizes(api: Api, served: Daemon) -> None:
+    """Of every step, in the order of the plan; of a service, its newest session."""
+    first = api.task("described-1", "printf 12345")
+    last = api.task("described-2", "true", dependsOn=[first])
+    execution = api.until(api.start(last), "SUCCEEDED")["id"]
+    told = api.call(f"{NATIVE}/DescribeLogs", {"taskExecutionId": execution.upper()})
+    assert told["ended"] is True
+    assert [(one["label"], one.get("size"), one["phase"]) for one in told["logs"]] == [
+        ("described-1", 5, "TASK_EXECUTION_PHASE_SUCCEEDED"),
+        ("described-2", None, "TASK_EXECUTION_PHASE_SUCCEEDED"),
+    ]
+    path = served.state / "runs" / execution / f"{told['logs'][0]['id']}.log"
+    with path.open("wb") as file:
+        file.truncate(2**16)
+        file.seek(0, 2)
+        file.write(b"rest\nwhole\n")
+    (dropped, _) = api.call(f"{NATIVE}/DescribeLogs", {"taskExecutionId": execution})["logs"]
+    assert (dropped["size"], dropped["firstByte"]) == (2**16 + 11, 2**16 + 5)
+    running = api.start(api.task("described-3", "echo; sleep 1000"))
+    wait_for(
+        lambda: api.call(f"{NATIVE}/DescribeLogs", {"taskExecutionId": running})["logs"][0].get("size"),
+        "a log",
+    )
+    assert "ended" not in api.call(f"{NATIVE}/DescribeLogs", {"taskExecutionId": running})
+    api.call(f"{TASKS}/StopTaskExecution", {"id": running})
+
+
+def test_logs_are_described_of_one_thing_that_is_there(api: Api) -> None:
+    """Not of none, not of two, not of what is not there."""
+    assert api.refused(f"{NATIVE}/DescribeLogs", {})[0] == "invalid_argument"
+    both = {"taskExecutionId": NOBODY, "serviceId": NOBODY}
+    assert api.refused(f"{NATIVE}/DescribeLogs", both)[0] == "invalid_argument"
+    assert api.refused(f"{NATIVE}/DescribeLogs", {"serviceId": NOBODY})[0] == "not_found"
+    assert api.refused(f"{NATIVE}/DescribeLogs", {"taskExecutionId": NOBODY})[0] == "not_found"

@@ -63,3 +63,13 @@ def test_layers_need_all_of_the_layer_before() -> None:
     text = layers.automations()
 
     assert f"  {groups[1][0]}:\n    command: 'true'\n    dependsOn: [{', '.join(groups[0])}]\n" in text
+
+
+def test_recovery_is_measured(tmp_path: Path) -> None:
+    """`python -m benchmarks.recovery --quick --json FILE`: all steps were running again, each time."""
+    answer = tmp_path / "results.json"
+    command = [sys.executable, "-m", "benchmarks.recovery", "--quick", "--json", str(answer)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert [one["unit"] for one in json.loads(answer.read_text(encoding="utf-8"))] == ["s"] * 6 + [""]

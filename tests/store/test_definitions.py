@@ -197,6 +197,41 @@ async def test_filters_narrow_each_alone_and_together(store: Store) -> None:
         assert await store.definitions.count(query, 3) == min(3, len(expected))
 
 
+async def test_narrowed_by_trigger_and_time(store: Store) -> None:
+    """From a moment on, and before one."""
+    made = await filled(store)
+    moments = sorted(one.created_at for one, _, _ in made)
+    begin, end = moments[10], moments[20]
+    for query, holds in (
+        (ExecutionQuery(triggers=("manual",)), lambda one: one.started_by == "manual"),
+        (ExecutionQuery(triggers=("prebuild", "x")), lambda one: one.started_by in {"prebuild", "x"}),
+        (ExecutionQuery(created_from=begin), lambda one: one.created_at >= begin),
+        (ExecutionQuery(created_from=begin, created_before=end), lambda one: begin <= one.created_at < end),
+    ):
+        expected = {one.id for one, _, _ in made if holds(one)}
+        assert {one.record.id for one in await store.definitions.select(query, 1000)} == expected
+        assert await store.definitions.count(query, 1000) == len(expected)
+
+
+async def test_the_last_run_of_each_task(store: Store) -> None:
+    """The newest one, in short; nothing for a task that never ran."""
+    await filled(store)
+    wanted = [identifier(name) for name in ("build", "lint", "test", "never")]
+    newest = {}
+    for one in reversed(await store.definitions.select(ExecutionQuery(), 1000)):
+        newest[one.record.task_id] = one
+    found = await store.definitions.last_runs(wanted)
+    assert {last.task_id for last in found} == {*wanted} & {*newest} != set()
+    for last in found:
+        record, status = newest[last.task_id].record, newest[last.task_id].status
+        assert (last.id, last.created_at, last.started_by) == (
+            record.id, record.created_at, record.started_by,
+        )  # fmt: skip
+        assert (last.phase, last.started_at, last.completed_at, last.failure_message) == (
+            status.phase, status.started_at, status.completed_at, status.failure_message,
+        )  # fmt: skip
+
+
 async def test_after_closing_everything_is_refused(store: Store) -> None:
     """Reading and writing."""
     definitions = store.definitions
@@ -209,6 +244,7 @@ async def test_after_closing_everything_is_refused(store: Store) -> None:
         definitions.list_tasks(),
         definitions.select(ExecutionQuery(), 1),
         definitions.count(ExecutionQuery(), 1),
+        definitions.last_runs(["x"]),
     ):
         with pytest.raises(StoreError, match=r"^cannot "):
             await call

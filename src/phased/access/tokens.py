@@ -63,7 +63,7 @@ class Tokens:
 
         Raises PermissionDenied where it would allow more than its maker may, InvalidArgument, StoreError.
         """
-        _check(maker, roles, environment_id)
+        check_grant(maker, roles, environment_id)
         if expires_in is not None and not 0 < expires_in < 1e9:
             raise InvalidArgument(
                 "cannot make the token: expires must be more than 0s; leave it out for never"
@@ -120,7 +120,7 @@ class Tokens:
         return any(one.id == token_id and not _is_expired(one, now) for one in self._by_digest.values())
 
 
-def _check(maker: Caller, roles: frozenset[Role], environment_id: str | None) -> None:
+def check_grant(maker: Caller, roles: frozenset[Role], environment_id: str | None) -> None:
     """Raises InvalidArgument for no role at all, PermissionDenied for one that the maker has not."""
     if not roles:
         raise InvalidArgument("cannot make the token: it takes a role; give --role")

@@ -30,6 +30,7 @@ VERBS: Final[Mapping[str, tuple[str, str]]] = {
     "executions": ("executions:executions", "Show the history of executions, or one of them."),
     "logs": ("logs:logs", "Show the output of an execution's steps."),
     "serve": ("serve:serve", "Run the daemon, in the foreground."),
+    "web": ("web:web", "Log in to the daemon's page, in a browser."),
     "status": ("status:status", "Show what the daemon is doing."),
     "reload": ("reload:reload", "Let the daemon's new version take its place."),
     "task": ("task:task", "Tasks of a daemon: list, get, start, stop, logs, executions."),

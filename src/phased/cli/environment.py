@@ -57,12 +57,9 @@ def list_(common: Common) -> int:
     """
     with connected(common) as daemon:
         found = daemon.environments
-    if common.output != "text":
-        showing.write_message(common, ListEnvironmentsResponse.model_construct(environments=tuple(found)))
-    elif found:
-        showing.write_table(list(showing.environment_rows(found)), showing.ENVIRONMENT_HEAD)
-    else:
-        common.note("no environments")
+    message = ListEnvironmentsResponse.model_construct(environments=tuple(found))
+    rows = list(showing.environment_rows(found))
+    showing.write_list(common, message, rows, showing.ENVIRONMENT_HEAD, "no environments")
     return 0
 
 

@@ -23,6 +23,7 @@ from phased.contract.task_calls import GetTaskRequest, ListTasksRequest, ListTas
 from phased.errors import NotFound
 
 _BEGINNING: Final = re.compile(r"[0-9a-f-]{4,36}")
+_REFERENCE: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _PAGES: Final = 50
 """Pages of the history in which the beginning of an id is looked for."""
 
@@ -33,6 +34,11 @@ def is_id(text: str) -> bool:
         return str(UUID(text)) == text.lower()
     except ValueError:
         return False
+
+
+def is_reference(text: str) -> bool:
+    """Whether it can be the reference of a task or service, and is no id."""
+    return _REFERENCE.fullmatch(text) is not None and not is_id(text)
 
 
 def tasks(daemon: Connection, *references: str) -> list[Task]:

@@ -21,17 +21,17 @@ class LazyGroup(click.Group):
 
     def __init__(self, verbs: Verbs, **facts: Any) -> None:  # noqa: ANN401 - click's own parameters
         super().__init__(**facts)
-        self._verbs = verbs
+        self.verbs = verbs
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Every verb, in the order of the table."""
-        return list(self._verbs)
+        return list(self.verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         """Import a verb."""
-        if cmd_name not in self._verbs:
+        if cmd_name not in self.verbs:
             return None
-        module, _, attribute = self._verbs[cmd_name][0].partition(":")
+        module, _, attribute = self.verbs[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(f"phased.cli.{module}"), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}:{attribute} is no command")
@@ -40,16 +40,16 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """List the verbs without importing them."""
         with formatter.section("Verbs"):
-            formatter.write_dl([(name, line) for name, (_, line) in self._verbs.items() if line])
+            formatter.write_dl([(name, line) for name, (_, line) in self.verbs.items() if line])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Say which verb was likely meant."""
-        if args and args[0] not in self._verbs and not args[0].startswith("-") and not ctx.resilient_parsing:
+        if args and args[0] not in self.verbs and not args[0].startswith("-") and not ctx.resilient_parsing:
             import difflib  # noqa: PLC0415 - only for a mistake
 
-            near = difflib.get_close_matches(args[0], list(self._verbs), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self._verbs)}"
+            near = difflib.get_close_matches(args[0], list(self.verbs), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self.verbs)}"
             raise click.UsageError(f"cannot find a verb {args[0]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)

@@ -31,12 +31,7 @@ def ps(common: Common) -> int:
         wanted = common.said("environment")
         environment = None if wanted is None else daemon.find_environment(wanted)
         answer = daemon.client.list_processes(ListProcessesRequest(environment_id=environment))
-    if common.output != "text":
-        showing.write_message(common, answer)
-    elif answer.processes:
-        showing.write_table([_row(one) for one in answer.processes], _HEAD)
-    else:
-        common.note("nothing runs")
+    showing.write_list(common, answer, [_row(one) for one in answer.processes], _HEAD, "nothing runs")
     return 0
 
 

@@ -229,10 +229,10 @@ def _heeded() -> list[signal.Signals]:
 
 
 def outcome(phases: Iterable[TaskExecutionPhase]) -> int:
-    """The worst counts: failed (1), then stopped (3), then succeeded (0)."""
+    """The worst counts: failed (1), then stopped, or not waited for (3), then succeeded (0)."""
     from phased.contract.execution import TaskExecutionPhase as Phase  # noqa: PLC0415 - see run
 
     found = set(phases)
     if Phase.FAILED in found:
         return 1
-    return 3 if Phase.STOPPED in found else 0
+    return 3 if found - {Phase.SUCCEEDED} else 0

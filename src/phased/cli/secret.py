@@ -54,13 +54,9 @@ def list_(common: Common, user: bool) -> int:
     """
     with connected(common) as daemon:
         found = _secrets(daemon, _scope(daemon, user=user))
-    if common.output != "text":
-        showing.write_message(common, ListSecretsResponse.model_construct(secrets=tuple(found)))
-    elif found:
-        rows = [(one.name or "", _mount(one), showing.when(one.updated_at), one.id) for one in found]
-        showing.write_table(rows, ("NAME", "STEPS GET IT AS", "SET", "ID"))
-    else:
-        common.note("no secrets")
+    message = ListSecretsResponse.model_construct(secrets=tuple(found))
+    rows = [(one.name or "", _mount(one), showing.when(one.updated_at), one.id) for one in found]
+    showing.write_list(common, message, rows, ("NAME", "STEPS GET IT AS", "SET", "ID"), "no secrets")
     return 0
 
 

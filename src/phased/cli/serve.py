@@ -21,8 +21,9 @@ from phased.cli.options import Common, common_options
     metavar="HOST:PORT",
     help="Listen on TCP too; a token is needed there. Port 0 takes a free one.",
 )
+@click.option("--web", is_flag=True, help="Serve the page too; `phased web` logs in to it.")
 @common_options
-def serve(common: Common, listen: str | None) -> int:
+def serve(common: Common, listen: str | None, web: bool) -> int:
     """Run the daemon for a workspace and whatever other environments it is asked for.
 
     It answers on its socket, which only you may use, and says READY on standard error once it does.
@@ -31,6 +32,7 @@ def serve(common: Common, listen: str | None) -> int:
 
     Examples:
       phased serve
+      phased serve --web
       phased serve -C ~/project --listen 127.0.0.1:7000
       phased serve --state-dir /var/lib/phased --socket /run/phased/phased.sock
     """
@@ -43,6 +45,8 @@ def serve(common: Common, listen: str | None) -> int:
     flags: dict[str, tuple[Any, str]] = {}
     if listen is not None:
         flags["listen.address"] = (listen, "--listen")
+    if web:
+        flags["web.enabled"] = (True, "--web")
     handover = anyio.run(serving.serve, common.settings_with(flags), common.workspace, _say)
     if handover is not None:
         handover.run()

@@ -88,13 +88,9 @@ def list_(common: Common) -> int:
         request = ListTokensRequest(pagination=PaginationRequest(page_size=PAGE))
         pages = daemon.client.pages(daemon.client.list_tokens, request)
         found = [one for page in pages for one in page.tokens]
-    if common.output != "text":
-        showing.write_message(common, ListTokensResponse.model_construct(tokens=tuple(found)))
-    elif found:
-        head = ("ID", "ROLES", "ENVIRONMENT", "CREATED", "EXPIRES", "DESCRIPTION")
-        showing.write_table([_row(one) for one in found], head)
-    else:
-        common.note("no tokens")
+    message = ListTokensResponse.model_construct(tokens=tuple(found))
+    head = ("ID", "ROLES", "ENVIRONMENT", "CREATED", "EXPIRES", "DESCRIPTION")
+    showing.write_list(common, message, [_row(one) for one in found], head, "no tokens")
     return 0
 
 
@@ -120,8 +116,5 @@ def revoke(common: Common, which: str) -> int:
     """
     with connected(common) as daemon:
         answer = daemon.client.revoke_token(RevokeTokenRequest(id=which))
-    if common.output != "text":
-        showing.write_message(common, answer)
-    else:
-        click.echo(f"revoked {which}")
+    showing.write_answer(common, answer, f"revoked {which}")
     return 0

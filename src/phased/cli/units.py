@@ -89,6 +89,8 @@ RestartPreventExitStatus=2 4
 KillMode=process
 # One step that eats all memory ends by itself; it takes neither the daemon nor the other steps along.
 OOMPolicy=continue
+# Each step gets a cgroup of its own below the unit's, so that a stop ends all of it (setting run.cgroup).
+Delegate=yes
 # Commands decide how many processes and files they need.
 TasksMax=infinity
 LimitNOFILE=16384:524288
@@ -130,7 +132,6 @@ CapabilityBoundingSet=~CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_BOOT CA
 #   RestrictNamespaces=, ProtectHostname=,
 #   ProtectControlGroups=, ProtectKernel*=         containers without root are made with what these forbid
 #   SystemCallFilter=, MemoryDenyWriteExecute=     so do debuggers, and programs that compile as they run
-#   Delegate=                                      nothing here makes cgroups of its own
 """
 
 _SYSTEM_INSTALL: Final = """\

@@ -125,10 +125,10 @@ class AsyncClient(Methods):
 
     @asynccontextmanager
     async def service_logs(
-        self, service_id: str, *, tail: int | None = None, follow: bool = True
+        self, service_id: str, *, step: str | None = None, tail: int | None = None, follow: bool = True
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """What the newest session of a service wrote."""
-        query = transport.logs_query(None, tail, follow=follow)
+        """What the newest session of a service wrote; `step`: its `ready` or `stop` commands."""
+        query = transport.logs_query(step, tail, follow=follow)
         async with (
             self._open("GET", transport.service_logs_path(service_id), params=query) as answer,
             aclosing(self._blocks(answer)) as blocks,

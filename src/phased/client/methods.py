@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from phased.contract import execution_calls as executions
     from phased.contract import phased_v1_firing as firing
     from phased.contract import phased_v1_inside as inside
+    from phased.contract import phased_v1_logs as logs
+    from phased.contract import phased_v1_service as native_services
+    from phased.contract import phased_v1_timeline as timeline
+    from phased.contract import phased_v1_web as web
     from phased.contract import secret_calls as secrets
     from phased.contract import service_calls as services
     from phased.contract import task_calls as tasks
@@ -239,6 +243,15 @@ class Methods:
     explain_execution: Unary[phased_v1.ExplainExecutionRequest, phased_v1.ExplainExecutionResponse] = Unary(
         DAEMON, "phased_v1"
     )
+    restart_service: Unary[native_services.RestartServiceRequest, native_services.RestartServiceResponse] = (
+        Unary(DAEMON, "phased_v1_service")
+    )
+    explain_service: Unary[native_services.ExplainServiceRequest, native_services.ExplainServiceResponse] = (
+        Unary(DAEMON, "phased_v1_service")
+    )
+    get_timeline: Unary[timeline.GetTimelineRequest, timeline.GetTimelineResponse] = Unary(
+        DAEMON, "phased_v1_timeline"
+    )
     query_task_executions: Unary[
         phased_v1.QueryTaskExecutionsRequest, phased_v1.QueryTaskExecutionsResponse
     ] = Unary(DAEMON, "phased_v1")
@@ -264,10 +277,20 @@ class Methods:
     list_processes: Unary[inside.ListProcessesRequest, inside.ListProcessesResponse] = Unary(
         DAEMON, "phased_v1_inside"
     )
+    describe_logs: Unary[logs.DescribeLogsRequest, logs.DescribeLogsResponse] = Unary(
+        DAEMON, "phased_v1_logs"
+    )
     create_token: Unary[phased_v1.CreateTokenRequest, phased_v1.CreateTokenResponse] = Unary(
         DAEMON, "phased_v1"
     )
     list_tokens: Unary[phased_v1.ListTokensRequest, phased_v1.ListTokensResponse] = Unary(DAEMON, "phased_v1")
+    create_web_login: Unary[web.CreateWebLoginRequest, web.CreateWebLoginResponse] = Unary(
+        DAEMON, "phased_v1_web"
+    )
+    check_file: Unary[web.CheckFileRequest, web.CheckFileResponse] = Unary(DAEMON, "phased_v1_web")
+    list_automations: Unary[web.ListAutomationsRequest, web.ListAutomationsResponse] = Unary(
+        DAEMON, "phased_v1_web"
+    )
     revoke_token: Unary[phased_v1.RevokeTokenRequest, phased_v1.RevokeTokenResponse] = Unary(
         DAEMON, "phased_v1"
     )

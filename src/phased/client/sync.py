@@ -117,10 +117,10 @@ class Client(Methods):
 
     @contextmanager
     def service_logs(
-        self, service_id: str, *, tail: int | None = None, follow: bool = True
+        self, service_id: str, *, step: str | None = None, tail: int | None = None, follow: bool = True
     ) -> Iterator[Iterator[bytes]]:
-        """What the newest session of a service wrote."""
-        query = transport.logs_query(None, tail, follow=follow)
+        """What the newest session of a service wrote; `step`: its `ready` or `stop` commands."""
+        query = transport.logs_query(step, tail, follow=follow)
         with self._open("GET", transport.service_logs_path(service_id), params=query) as answer:
             yield self._blocks(answer)
 

@@ -116,6 +116,23 @@ def first_left(descriptor: int) -> int:
     return first + (block.find(b"\n") + 1 or len(block))
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What there is of a log: all its bytes, and how many of the first were dropped."""
+
+    size: int
+    first: int
+
+
+def extent(path: Path) -> Extent:
+    """Of a log as it is now; nothing, where it was never written. Raises FileUnreadable."""
+    try:
+        with opened(path) as descriptor:
+            return Extent(os.fstat(descriptor).st_size, first_left(descriptor))
+    except NotFound:
+        return Extent(0, 0)
+
+
 def _zeros(count: int) -> Iterator[bytes]:
     for begin in range(0, count, BLOCK):
         yield bytes(min(BLOCK, count - begin))

@@ -92,6 +92,13 @@ def service_notices(environ: Mapping[str, str] | None = None) -> tuple[str, floa
     return environ.get("NOTIFY_SOCKET", ""), patience or None
 
 
+def journal_stream(environ: Mapping[str, str] | None = None) -> tuple[int, int] | None:
+    """Device and inode of the stream that the service manager connected to its journal (systemd.exec(5))."""
+    environ = os.environ if environ is None else environ
+    found = re.fullmatch(r"([0-9]{1,20}):([0-9]{1,20})", environ.get("JOURNAL_STREAM", ""), re.ASCII)
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
 def user_configuration(environ: Mapping[str, str] | None = None) -> Path | None:
     """The user's folder of settings: $XDG_CONFIG_HOME, else ~/.config; None without a home."""
     environ = os.environ if environ is None else environ
@@ -130,6 +137,12 @@ def is_service(environ: Mapping[str, str] | None = None) -> bool:
     """Whether systemd itself started this process, and not one that it started (systemd.exec(5))."""
     environ = os.environ if environ is None else environ
     return environ.get("SYSTEMD_EXEC_PID", "") == str(os.getpid())
+
+
+def has_display(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether there may be a browser: a graphical session, or one that BROWSER names."""
+    environ = os.environ if environ is None else environ
+    return any(environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
 
 
 def credentials_directory(environ: Mapping[str, str] | None = None) -> Path | None:

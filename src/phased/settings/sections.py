@@ -58,6 +58,12 @@ class RunSettings:
         least=0,
         parse=size,
     )
+    cgroup: str = setting(
+        "auto",
+        "Where each step gets a cgroup of its own, so that a stop ends all of it at once. auto: in the "
+        "daemon's own cgroup of version 2, where that was delegated (Delegate=yes of systemd). off: nowhere. "
+        "Else a directory below /sys/fs/cgroup.",
+    )
     kill_timeout: float = setting(
         10.0, "How long SIGKILL has to end what is left, before that is given up and said.", least=0
     )
@@ -178,7 +184,7 @@ class EnvironmentSettings:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """What the program says of itself, on standard error."""
+    """What the program says of itself, on standard error; as a service, with fields in systemd's journal."""
 
     level: str = setting(
         "warning",
@@ -228,6 +234,18 @@ class ListenSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The page that shows what runs, for a browser. `phased web` prints an address that logs in."""
+
+    enabled: bool = setting(False, "Whether the daemon serves the page.")
+    address: str = setting(
+        "",
+        "HOST:PORT of the page, as 127.0.0.1:7000. Empty: 127.0.0.1 and a port that stays the same as long "
+        "as it is free. Another than a loopback address needs listen.remote, and takes listen.certificate.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonSettings:
     """How the daemon ends."""
 
@@ -260,6 +278,7 @@ class Settings:
     organization: OrganizationSettings = OrganizationSettings()
     environments: EnvironmentSettings = EnvironmentSettings()
     listen: ListenSettings = ListenSettings()
+    web: WebSettings = WebSettings()
     daemon: DaemonSettings = DaemonSettings()
     origins: Mapping[str, str] = field(default_factory=dict)
     """By `section.key`; what is missing is the default."""

@@ -17,7 +17,7 @@ from phased.contract.base import from_json, to_json
 from phased.contract.definitions import TaskDefinition
 from phased.contract.environment_phase import EnvironmentPhase
 from phased.contract.environment_spec import EnvironmentSpec
-from phased.core.environment import EnvironmentRecord, ExecutionQuery, TaskRecord
+from phased.core.environment import EnvironmentRecord, ExecutionQuery, LastRun, TaskRecord
 from phased.ports import StoredExecution
 from phased.store import queries
 from phased.store.failures import translated
@@ -107,6 +107,11 @@ class SqliteDefinitions:
         """The executions that are asked for."""
         with translated(self._path, "read"):
             return queries.select(self._connection, query, PHASES.index, limit)
+
+    async def last_runs(self, task_ids: Sequence[str]) -> list[LastRun]:
+        """The newest execution of each of these tasks that has any."""
+        with translated(self._path, "read"):
+            return queries.last_runs(self._connection, task_ids, PHASES)
 
     async def count(self, query: ExecutionQuery, at_most: int) -> int:
         """How many there are, at most so many."""

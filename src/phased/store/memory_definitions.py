@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from phased.contract.execution import TaskExecutionPhase
-from phased.core.environment import EnvironmentRecord, ExecutionQuery, TaskRecord
+from phased.core.environment import EnvironmentRecord, ExecutionQuery, LastRun, TaskRecord
 from phased.errors import StoreError
 from phased.ports import StoredExecution
 
@@ -79,6 +79,20 @@ class MemoryDefinitions:
         found.sort(key=key, reverse=query.descending)
         return [one for one in found if _follows(key(one), one.record.id, query)][:limit]
 
+    async def last_runs(self, task_ids: Sequence[str]) -> list[LastRun]:
+        """The newest execution of each of these tasks that has any."""
+        found = []
+        for task_id in dict.fromkeys(task_ids):
+            for one in await self.select(ExecutionQuery(task_ids=(task_id,)), 1):
+                record, status = one.record, one.status
+                found.append(
+                    LastRun(
+                        task_id, record.id, status.phase, record.created_at, status.started_at,
+                        status.completed_at, status.failure_message, record.started_by,
+                    )
+                )  # fmt: skip
+        return found
+
     async def count(self, query: ExecutionQuery, at_most: int) -> int:
         """How many there are, at most so many."""
         return min(len(self._matching(query)), at_most)
@@ -92,6 +106,9 @@ class MemoryDefinitions:
             and _among(one.record.task_id, query.task_ids)
             and _among(one.record.reference, query.references)
             and _among(one.status.phase, query.phases)
+            and _among(one.record.started_by, query.triggers)
+            and (query.created_from is None or one.record.created_at >= query.created_from)
+            and (query.created_before is None or one.record.created_at < query.created_before)
         ]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from phased.contract.execution import TaskExecutionPhase
+from phased.core.environment import LastRun
 from phased.ports import StoredExecution
 from phased.store.rows import SELECT_EXECUTIONS, SELECT_STEPS, Value, stored_execution
 
@@ -96,6 +97,19 @@ def select(
     return _select(connection, f"{where} {order}", (*values, limit))
 
 
+def last_runs(
+    connection: sqlite3.Connection, task_ids: Sequence[str], phases: Sequence[TaskExecutionPhase]
+) -> list[LastRun]:
+    """As ports.DefinitionStore.last_runs; `phases` by the numbers under which they are stored."""
+    sql = (
+        "SELECT task_id, id, phase, created_at, started_at, completed_at, failure_message, started_by FROM"
+        " executions JOIN statuses ON execution = number WHERE task_id = ?"
+        " ORDER BY created_at DESC, id LIMIT 1"
+    )
+    rows = (connection.execute(sql, (task_id,)).fetchone() for task_id in task_ids)
+    return [LastRun(row[0], row[1], phases[row[2]], *row[3:]) for row in rows if row is not None]
+
+
 def count(connection: sqlite3.Connection, query: ExecutionQuery, number_of: NumberOf, at_most: int) -> int:
     """As ports.DefinitionStore.count."""
     wheres, values = _conditions(query, number_of)
@@ -111,10 +125,19 @@ def _conditions(query: ExecutionQuery, number_of: NumberOf) -> tuple[list[str], 
         "task_id": query.task_ids,
         "reference": query.references,
         "phase": [number_of(phase) for phase in query.phases],
+        "started_by": query.triggers,
     }
     given = {column: wanted for column, wanted in narrowed.items() if wanted}
     wheres = [f"{column} IN (?{', ?' * (len(wanted) - 1)})" for column, wanted in given.items()]
-    return wheres, [value for wanted in given.values() for value in wanted]
+    values: list[Value] = [value for wanted in given.values() for value in wanted]
+    for condition, moment in (
+        ("created_at >= ?", query.created_from),
+        ("created_at < ?", query.created_before),
+    ):
+        if moment is not None:
+            wheres.append(condition)
+            values.append(moment)
+    return wheres, values
 
 
 def is_unfinished(connection: sqlite3.Connection, execution_id: str) -> bool:

@@ -3,6 +3,7 @@
     state.db                       the store
     runs/<execution>/<step>.log    one log a step
     supervisors/                   journals, locks and sockets of the supervisors
+    web-address                    where the page was served last
     lock                           held by the one that works here; names its pid and socket
 
 Knows paths and the lock. Must not know what the files hold. Nothing but an id ever becomes a path.
