@@ -20,11 +20,12 @@ _UNKNOWN = rf"{_MAY_HAVE_RUN}|exit status unknown|ended while the daemon was awa
 _REBOOTED = r"the machine rebooted.*"
 _UNREADY = r"service s\d (stopped|was deleted|failed) before it was ready.*|a dependency failed: .*"
 _KILLED = rf"did not stop (within {STOP_TIMEOUT} s|at once when that was asked for,) and was killed"
+_UNMADE = r"its client ended, and there is no container"
 EXCUSES = {
     "daemon": "",
     "keep": "",
     "reload": "",
-    "client": r"its client ended, and there is no container",
+    "client": rf"(service s\d failed: )?{_UNMADE}",
     "supervisor": _MAY_HAVE_RUN,
     "both": _UNKNOWN,
     "reboot": f"{_UNKNOWN}|{_REBOOTED}|signal SIGKILL|exit code 137|could not start.*",
@@ -147,7 +148,8 @@ def services_are_as_told(evidence: Evidence) -> Iterator[str]:
             yield f"{name} is {one.phase} for ever"
         if one.alive != wanted:
             yield f"{name} is {one.phase}, session {one.session!r}; its processes: {sorted(one.alive)}"
-        if one.phase == "FAILED" and not kinds & {"reboot", "full", "supervisor", "both"}:
+        unmade = "client" in kinds and re.fullmatch(_UNMADE, one.message)
+        if one.phase == "FAILED" and not unmade and not kinds & {"reboot", "full", "supervisor", "both"}:
             yield f"{name} failed without a reason: {one.message!r}"
 
 

@@ -1,6 +1,7 @@
 // Make a piece of a page equal to a newer one with as few changes as it takes: focus, scrolling, selections and
 // opened details stay. Knows the DOM. Must not know pages.
-// Children are matched by `id` or `data-key`, else by kind and place. What bears `data-keep` is left alone.
+// Children are matched by `id`, `data-key` or what a button calls (else Start became Stop below a finger), and
+// those without by kind and place. What bears `data-keep` is left alone.
 
 const KEPT = { DETAILS: ["open"], INPUT: ["value"], DIALOG: ["open"] };
 
@@ -56,5 +57,7 @@ function changeChildren(old, fresh) {
 }
 
 function keyOf(node) {
-  return node.nodeType === Node.ELEMENT_NODE ? node.id || node.dataset.key : "";
+  if (node.nodeType !== Node.ELEMENT_NODE) return "";
+  const { key, call, body } = node.dataset;
+  return node.id || key || (call ? `${call} ${body}` : "");
 }
