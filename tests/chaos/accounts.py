@@ -27,7 +27,7 @@ EXCUSES = {
     "reload": "",
     "client": rf"(service s\d failed: )?{_UNMADE}",
     "supervisor": _MAY_HAVE_RUN,
-    "both": _UNKNOWN,
+    "both": rf"{_UNKNOWN}|{_UNMADE}",
     "reboot": f"{_UNKNOWN}|{_REBOOTED}|signal SIGKILL|exit code 137|could not start.*",
     "full": r".*(cannot be written|[Nn]o space left|no room|could not start|cannot be followed).*",
     "stop": f"{_KILLED}|{_UNREADY}",

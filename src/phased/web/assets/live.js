@@ -1,16 +1,19 @@
 // Keeps every page as it is now. A change of a phase is shown in the next frame, where it stands; for what has
-// another structure the page is fetched anew, at most once a second, and its regions are changed to it.
+// another structure the page is fetched anew, soon, but rarely where much happens, and its regions are changed to it.
 // Knows attributes: data-execution, data-step, data-service (whose phase an element shows), data-live (the name of a
 // region), and of any element: data-refresh="status" (any status changes its regions), data-only (only what happens
 // to this resource does), data-only-environment. Must not know what a page is of.
 import { feed } from "./feed.js";
-import { morph } from "./morph.js";
+import { breath, morph } from "./morph.js";
 import { showPhase, wordOf } from "./phases.js";
 import { local, localize, tick } from "./time.js";
 import { setLive, showState } from "./title.js";
 
 const PAUSE = 1_000; // milliseconds between two refetches, or ten times as long as one took
+const PAUSE_SHORT = 50; // or three times, as long as there were few of late
+const FEW = 30; // refetches at once; two more a second
 const PAUSE_HIDDEN = 10_000;
+const PART = 250_000; // characters of a page that are read between two frames
 
 let index = null; // "step:ID" -> elements
 let wished = null;
@@ -18,6 +21,8 @@ let during = null; // changes that came while the page was fetched
 let planned = false;
 let again = false; // something changed while the page was fetched: it may be older than that
 let pause = 0;
+let left = FEW;
+let ended = 0; // when the last refetch did
 
 feed.on("changes", (changes) => {
   const ours = changes.filter(concerns);
@@ -111,12 +116,14 @@ function plan() {
 
 async function fetchPage() {
   const began = performance.now();
+  left = Math.min(FEW, left + (2 * (began - ended)) / 1000) - 1;
   during = [];
   try {
     const page = await fetched();
-    if (page) replace(page);
+    if (page) await replace(page);
   } finally {
-    pause = Math.max(PAUSE, 10 * (performance.now() - began));
+    ended = performance.now();
+    pause = left >= 1 ? Math.max(PAUSE_SHORT, 3 * (ended - began)) : Math.max(PAUSE, 10 * (ended - began));
     planned = false;
     during = null;
     if (again) plan();
@@ -127,7 +134,7 @@ async function fetchPage() {
 async function fetched() {
   try {
     const response = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
-    if (response.ok) return new DOMParser().parseFromString(await response.text(), "text/html");
+    if (response.ok) return await parsed(await response.text());
     if (response.status === 401) tellState({ kind: "ended" });
     again ||= response.status >= 500;
   } catch {
@@ -136,20 +143,36 @@ async function fetched() {
   return null;
 }
 
-function replace(page) {
+// A page of a thousand steps is a megabyte: read at once it would hold up frames. No script of it runs.
+async function parsed(text) {
+  const page = document.implementation.createHTMLDocument("");
+  page.open();
+  for (let at = 0; at < text.length; at += PART) {
+    page.write(text.slice(at, at + PART));
+    await breath();
+  }
+  page.close();
+  return page;
+}
+
+async function replace(page) {
   localize(page);
   tick(page);
+  await breath();
   const regions = new Map([...page.querySelectorAll("[data-live]")].map((region) => [region.dataset.live, region]));
   for (const region of document.querySelectorAll("[data-live]")) {
     const fresh = regions.get(region.dataset.live);
-    if (fresh) morph(region, fresh);
+    if (fresh) await morph(region, fresh);
   }
+  await breath();
   index = wished = null;
   for (const fresh of page.querySelectorAll("main [data-phase]")) show(keyOf(fresh), fresh.dataset.phase); // outside regions
   const since = Number(page.body.dataset.sequence) || 0;
   feed.since = Math.max(feed.since, since);
   apply(during.filter((change) => change.sequence > since));
+  await breath();
   showState();
+  await breath();
   document.dispatchEvent(new CustomEvent("phased:refreshed"));
 }
 

@@ -5,20 +5,34 @@
 
 const KEPT = { DETAILS: ["open"], INPUT: ["value"], DIALOG: ["open"] };
 
-export function morph(old, fresh) {
+const SLICE = 20; // milliseconds of work between two frames
+
+// Resolves when all is equal; a large piece takes several frames.
+export async function morph(old, fresh) {
   const focused = document.activeElement;
-  change(old, fresh);
-  if (focused && focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+  const work = change(old, fresh);
+  for (let began = performance.now(); !work.next().done; ) {
+    if (performance.now() - began < SLICE) continue;
+    await breath();
+    began = performance.now();
+  }
+  const lost = document.activeElement === null || document.activeElement === document.body;
+  if (focused && lost && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
-function change(old, fresh) {
+// Let the browser show what there is and heed who uses it.
+export function breath() {
+  return new Promise((go) => setTimeout(go));
+}
+
+function* change(old, fresh) {
   if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
     return;
   }
   if (old.hasAttribute("data-keep") || old.isEqualNode(fresh)) return;
   changeAttributes(old, fresh);
-  changeChildren(old, fresh);
+  yield* changeChildren(old, fresh);
 }
 
 function changeAttributes(old, fresh) {
@@ -31,7 +45,7 @@ function changeAttributes(old, fresh) {
   }
 }
 
-function changeChildren(old, fresh) {
+function* changeChildren(old, fresh) {
   const keyed = new Map();
   for (const child of old.children) {
     const key = keyOf(child);
@@ -43,11 +57,13 @@ function changeChildren(old, fresh) {
     const match = key ? keyed.get(key) : at && !keyOf(at) && at.nodeName === child.nodeName ? at : undefined;
     if (!match || match.nodeName !== child.nodeName) {
       old.insertBefore(document.importNode(child, true), at);
+      yield;
       continue;
     }
     if (match === at) at = at.nextSibling;
     else old.insertBefore(match, at);
-    change(match, child);
+    yield* change(match, child);
+    yield;
   }
   while (at) {
     const next = at.nextSibling;
