@@ -394,6 +394,28 @@ async def test_a_client_that_is_killed_before_it_has_made_its_container(boxes: B
     assert report.reason == "its client ended, and there is no container"
 
 
+async def test_a_container_that_is_made_after_its_client_and_its_daemon_have_died(boxes: Boxes) -> None:
+    """An engine may be slow. The next daemon does not forget it, though it was done with the run."""
+    slow = boxes.place.root / "slow-engine"
+    slow.write_text(f'#!/bin/sh\n[ "$1" = run ] && exec sleep 300\nexec {ENGINE} "$@"\n')
+    slow.chmod(0o755)
+    request = boxes.request("true")
+    name = request.run_id
+    async with boxes.runner(engine=str(slow)) as runner:
+        await runner.start([request])
+        await until_started(runner, [name])
+        [client] = await runner.processes(name)
+        os.kill(client.pid, signal.SIGKILL)
+        await until_ended(runner, [name])
+    async with boxes.runner() as runner:
+        await runner.forget([name])
+    labels = ["--label", f"phased.run={name}", "--label", f"phased.state={boxes.place.state}"]
+    docker("create", "--name", name, *labels, "--network", "none", IMAGE, "true")
+    async with boxes.runner() as runner:
+        await runner.forget([name])
+    assert boxes.names() == []
+
+
 async def test_a_container_that_somebody_removes(boxes: Boxes) -> None:
     """It is no success, and no guess."""
     request = boxes.request("echo up; sleep 1000")

@@ -94,6 +94,9 @@ class DockerRunner:
     def begin(self) -> None:
         """Read which containers an earlier engine left, and listen to the inner runner from now on."""
         self._tracks = {record.run_id: Track(record) for record in self._records.all()}
+        until = self._clock.boot() + _SETTLING
+        for track in self._tracks.values():
+            track.unmade_until = 0.0 if track.record.client else until
         self._tasks.start_soon(self._listen)
         if self._tracks:
             self._tasks.start_soon(self._remove_unclaimed)
