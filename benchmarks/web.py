@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,7 +23,7 @@ from playwright.sync_api import Browser, Page
 from tests.api.daemon import TASKS
 from tests.web.browser.site import Missing, Site, launched, site_of
 
-from benchmarks.api import Result, processor
+from benchmarks.api import Result, processor, show
 from benchmarks.running import Failed
 
 _GIGABYTE = 2**30
@@ -233,10 +232,7 @@ def main(given: Sequence[str] | None = None) -> int:
     except (Failed, Missing, subprocess.SubprocessError) as error:
         print(error, file=sys.stderr)
         return 1
-    for one in results:
-        print(one)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(one) | {"met": one.met} for one in results]))
+    show(results, options.json)
     return 0
 
 

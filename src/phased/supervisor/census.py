@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 
-from phased.supervisor.cgroups import runs_in_cgroup
+from phased.supervisor.cgroups import pids_listed, runs_in_cgroup
 from phased.supervisor.spawning import RUN_VARIABLE
 
 TYPE_CHECKING = False
@@ -74,14 +74,7 @@ def everyone() -> dict[int, Process]:
 
 def children_of(pid: int, thread: int | str = 0) -> list[int]:
     """The children of a process's thread, the first if none is named (proc(5)); none where it is not told."""
-    try:
-        with open(f"/proc/{pid}/task/{thread or pid}/children", "rb", buffering=0) as file:
-            text = b""
-            while more := file.read(1 << 16):
-                text += more
-    except OSError:
-        return []
-    return [int(word) for word in text.split()]
+    return pids_listed(f"/proc/{pid}/task/{thread or pid}/children")
 
 
 def offspring_of(pid: int) -> list[int]:

@@ -120,8 +120,13 @@ def runs_in_cgroup(pid: int) -> list[str]:
 
 def pids_in(path: str) -> list[int]:
     """The processes in a cgroup itself; none where it is not there."""
+    return pids_listed(f"{path}/cgroup.procs")
+
+
+def pids_listed(path: str) -> list[int]:
+    """What a file of the kernel's lists, read to its end; none where it cannot be read."""
     try:
-        with open(f"{path}/cgroup.procs", "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:
             text = b""
             while more := file.read(1 << 16):
                 text += more
