@@ -138,6 +138,9 @@ class Store(Protocol):
     async def of_firings(self, firing_ids: Sequence[str]) -> list[StoredExecution]:
         """The executions of these firings, oldest first; takes no longer for a long history."""
 
+    async def clearing(self) -> list[StoredExecution]:
+        """The executions that have ended, and what they left behind is being ended; cheap."""
+
     async def save_services(self, services: Sequence[ServiceRecord], *, durable: bool = False) -> None:
         """Save services, new ones (`expected_version` 0) and known ones; all or none.
 

@@ -44,11 +44,8 @@ class Stage:
         self.harms: list[Harm] = []
         self.acknowledged: list[str] = []
         self.stopped: set[str] = set()
-        self.emptied: dict[str, float] = {}
-        """Executions whose stop was answered, so that they have no processes: and until when that may take.
-
-        What an execution left that had ended before is the affair of the daemon that was asked alone.
-        """
+        self.emptied: set[str] = set()
+        """Executions whose stop was answered, so that they have no processes: also where they had ended."""
         self.left: list[str] = []
         """Processes that should be gone."""
         self.refused: list[str] = []
@@ -92,16 +89,10 @@ class Stage:
     def _kill_daemon(self) -> None:
         self.process.kill()
         self.process.wait()
-        self._forget_sweeps()
 
     def _end_gracefully(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(2 * PATIENCE) == 0
-        self._forget_sweeps()
-
-    def _forget_sweeps(self) -> None:
-        now = time.monotonic()
-        self.emptied = {one: until for one, until in self.emptied.items() if until <= now}
 
     # ---- what is asked of it ---------------------------------------------------------------------
 
@@ -132,9 +123,8 @@ class Stage:
             execution = random.choice(self.acknowledged)
             self.stopped.add(execution)
             with suppress(httpx.TransportError):
-                had_ended = self.api.phase(execution) in ENDED
                 if not self._is_refused(self.api.post(f"{TASKS}/StopTaskExecution", {"id": execution})):
-                    self.emptied[execution] = time.monotonic() + (PATIENCE if had_ended else 0.0)
+                    self.emptied.add(execution)
 
     def turn_service(self, random: Random) -> None:
         """Start or stop a service."""

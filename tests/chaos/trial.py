@@ -105,7 +105,6 @@ class Trial(Stage):
                 self.process.send_signal(signal.SIGUSR2 if ignored else number)
             wait_for(lambda: self._began() not in {"", before}, "the next version answers")
             self.may_refuse = False
-            self._forget_sweeps()
             self._meet()
 
     def _began(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -16,7 +17,7 @@ from phased.core.phases import PHASE_OF, TERMINAL, TRANSITIONS, State, next_stat
 from phased.core.policy import ExecutionPolicy, StepPolicy
 from phased.core.versions import next_version, spell
 from phased.errors import IllegalTransition
-from tests.core.build import at, machine
+from tests.core.build import at, machine, spec
 
 
 def started(instructions: list[i.Instruction]) -> list[str]:
@@ -143,16 +144,38 @@ def test_a_stop_before_the_first_step_is_stopped() -> None:
     assert m.phase is Phase.STOPPED
 
 
-def test_stopping_what_has_ended_changes_nothing() -> None:
-    """It is no error either: what the commands left behind is ended."""
+def test_stopping_what_has_ended_ends_what_it_left_and_no_more() -> None:
+    """It is no error. That it goes on belongs to the status, so that the next daemon goes on with it."""
     m = machine("a")
     m.handle(e.ExecutionBegun(), at(0))
     run_step(m, "a")
-    version = m.change(at(2)).version
+    before = m.change(at(2))
     assert m.handle(e.StopRequested("somebody"), at(5)) == [i.EndLeftovers(at(15).boot, at(25).boot)]
+    assert m.change(at(5)).clearing == (at(15).boot, at(25).boot)
     assert m.handle(e.StopRequested("somebody"), at(6)) == []
+    assert not m.changed
     assert m.handle(e.LeftoversEnded(), at(7)) == []
-    assert (m.phase, m.changed, m.version) == (Phase.SUCCEEDED, False, version)
+    after = m.change(at(7))
+    assert after == replace(before, expected_version=after.expected_version, version=after.version, steps=())
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_restored_machine_goes_on_ending_what_was_left(ended: bool) -> None:
+    """Within the same limits; once that is done there is nothing to go on with."""
+    m = machine("a", "b")
+    m.handle(e.ExecutionBegun(), at(0))
+    run_step(m, "a")
+    if ended:
+        run_step(m, "b")
+    m.handle(e.StopRequested("somebody"), at(5))
+    m.change(at(5))
+    restored = ExecutionMachine.restore(spec("a", "b"), m.policy, m.status())
+    limits = i.EndLeftovers(at(15).boot, at(25).boot)
+    assert [one for one in restored.resume(at(9)) if isinstance(one, i.EndLeftovers)] == [limits]
+    restored.handle(e.LeftoversEnded(), at(10))
+    restored.change(at(10))
+    restored = ExecutionMachine.restore(spec("a", "b"), m.policy, restored.status())
+    assert [one for one in restored.resume(at(11)) if isinstance(one, i.EndLeftovers)] == []
 
 
 def test_a_second_request_kills_at_once() -> None:

@@ -246,6 +246,47 @@ async def test_a_run_that_nobody_needs_any_more_is_ended(tmp_path: Path) -> None
         await b.until(lambda: rest.runner.run_of("x").state == "ended")
 
 
+@pytest.mark.parametrize("task", ["c", "a"], ids=["that goes on", "that has ended"])
+async def test_a_stop_goes_on_ending_what_was_left(tmp_path: Path, task: str) -> None:
+    """Within the limits that it had: a later engine gives no new time."""
+    outcomes = {"a": Outcome(children=1), "c": Outcome(holds=True, ignores_term=True)}
+    rest = Rest(tmp_path, catalog("a", "c: a"), **outcomes)
+    async with rest.engine() as b:
+        (live,) = await b.begin(task)
+        await (reached(b, live, c="running") if task == "c" else b.end(live))
+        b.engine.stop([live], "somebody")
+        await b.engine.settled()
+    rest.clock.advance(6)
+    async with rest.next_engine() as (b, lives):
+        assert len(lives) == (task == "c")
+        left = rest.runner.run_of("a")
+        await b.until(lambda: left.signals[-1:] == [15])
+        assert left.children == 1
+        rest.clock.advance(4)
+        await b.until(lambda: left.children == 0)
+        for one in lives:
+            await b.end(one)
+        await b.until(lambda: rest.store.saved[-1].clearing is None)
+    assert await rest.store.clearing() == []
+
+
+async def test_after_a_reboot_there_is_nothing_left_to_end(tmp_path: Path) -> None:
+    """Of an execution that has ended, no word of it is kept."""
+    rest = Rest(tmp_path, catalog("a"), a=Outcome(children=1))
+    async with rest.engine() as b:
+        (live,) = await b.run("a")
+        b.engine.stop([live], "somebody")
+        await b.engine.settled()
+        signals = list(rest.runner.run_of("a").signals)
+    rest.clock.reboot("boot-2")
+    async with rest.next_engine() as (b, lives):
+        assert (lives, await rest.store.clearing()) == ([], [])
+    assert rest.runner.run_of("a").signals == signals
+    stored = await rest.store.get(live.record.id)
+    assert stored is not None
+    assert (stored.status.phase.name, stored.status.why) == ("SUCCEEDED", None)
+
+
 async def test_after_a_reboot_it_ends_with_that_cause(tmp_path: Path) -> None:
     """An exit that was on record before counts; nothing is signalled or started."""
     rest = Rest(tmp_path, catalog("a", "c", "all: a c"), a=HOLDS, c=HOLDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -132,20 +133,61 @@ async def test_background_children_live_on_until_the_execution_is_stopped(tmp_pa
 
 
 async def test_stopping_what_has_ended_ends_what_it_left_behind(tmp_path: Path) -> None:
-    """Its phase and its version stay; by its record too, once it is no longer live."""
+    """Its phase stays, and that it goes on is saved; by its record too, once it is no longer live."""
     async with bench(tmp_path, catalog("a"), {"a": Outcome(children=1)}) as b:
         (live,) = await b.run("a")
-        version = live.machine.version
         b.engine.stop([live], "somebody")
+        await b.engine.settled()
+        assert [one.record.id for one in await b.store.clearing()] == [live.record.id]
         await b.until(lambda: b.runner.run_of("a").signals == [15])
         b.clock.advance(10)
         await b.until(lambda: b.runner.run_of("a").children == 0)
+        await b.until(lambda: live.machine.clearing is None)
         await b.engine.settled()
-        assert (live.machine.phase, live.machine.version) == (Phase.SUCCEEDED, version)
+        assert await b.store.clearing() == []
+        assert (live.machine.phase, live.machine.why) == (Phase.SUCCEEDED, None)
         b.runner.run_of("a").children = 1
         b.runner.run_of("a").outcome = Outcome(children_obey=True)
         assert await b.engine.end_left_by(live.stored()) is None
         assert b.runner.run_of("a").children == 0
+
+
+async def test_what_has_ended_is_found_again_by_its_record(tmp_path: Path) -> None:
+    """The very same where anybody has it: as long as one of its firing lives, that is needed for its sake."""
+    outcomes = {"x": Outcome(children=1, children_obey=True), "hold": HOLDS}
+    async with bench(tmp_path, catalog("x", "a: x", "hold", "b: x hold"), outcomes) as b:
+        one, other = await b.begin("a", "b")
+        await b.end(one)
+        await b.until(lambda: "hold" in b.runner.labels())
+        stored = one.stored()
+        assert b.engine.ended(stored) is one
+        assert await b.engine.left_by(one) == {}
+        b.runner.finish("hold")
+        await b.end(other)
+        del one, other
+        gc.collect()
+        found = b.engine.ended(stored)
+        assert found.machine.phase is Phase.SUCCEEDED
+        assert list(await b.engine.left_by(found)) == [b.runner.run_of("x").request.run_id]
+        b.engine.stop([found], "somebody")
+        await b.until(lambda: b.runner.run_of("x").children == 0)
+        await b.until(lambda: found.machine.clearing is None)
+
+
+async def test_what_a_stop_of_an_ended_one_could_not_end_is_told(tmp_path: Path) -> None:
+    """Beside its status, which stays what it was."""
+    outcomes = {"a": Outcome(children=1, unkillable=True)}
+    async with bench(tmp_path, catalog("a"), outcomes) as b:
+        (live,) = await b.run("a")
+        b.engine.kill([live])
+        await b.engine.settled()
+        b.clock.advance(10)
+        await b.until(lambda: live.machine.clearing is None)
+        await b.engine.settled()
+        stored = await b.store.get(live.record.id)
+        assert stored is not None
+        assert stored.status.phase is Phase.SUCCEEDED
+        assert stored.status.why == "could not be ended: process 2000 (child, state S) outlived SIGKILL"
 
 
 async def test_leftovers_that_cannot_be_ended_are_told_beside_the_status(tmp_path: Path) -> None:

@@ -254,3 +254,21 @@ async def test_two_executions_that_share_a_run_both_end(tmp_path: Path) -> None:
     died.runner.finish("x", 4)
     found = await recover(died.store, died.runner, died.clock, 0.0)
     assert [labelled(stored) for stored in found] == [{"x": ("FAILED", "exit code 4")}] * 2
+
+
+@pytest.mark.parametrize("unkillable", [False, True])
+async def test_a_stop_that_was_ending_leftovers_is_done(tmp_path: Path, unkillable: bool) -> None:
+    """Of an execution that had ended, too; what cannot be ended is told beside the status."""
+    died = Died({"a": Outcome(children=1, unkillable=unkillable)})
+    async with bench(tmp_path, catalog("a"), store=died.store, runner=died.runner, clock=died.clock) as b:
+        (live,) = await b.run("a")
+        b.engine.stop([live], "somebody")
+        await b.engine.settled()
+    assert await recover(died.store, died.runner, died.clock, 0.0, 0.0) == []
+    assert await died.store.clearing() == []
+    stored = await died.store.get(live.record.id)
+    assert stored is not None
+    assert stored.status.phase is Phase.SUCCEEDED
+    stuck = "could not be ended: process 2000 (child, state S) outlived SIGKILL"
+    assert stored.status.why == (stuck if unkillable else None)
+    assert died.runner.run_of("a").children == unkillable

@@ -88,6 +88,22 @@ def test_a_stopped_step_leaves_nothing(one: Daemon, command: object) -> None:
     assert supervisor == set()
 
 
+def test_a_stop_of_what_has_ended_outlives_the_daemon(one: Daemon) -> None:
+    """It is killed as soon as it has answered; the next one goes on ending what was left."""
+    settings = {"PHASED_RUN_STOP_TIMEOUT": "2s"}
+    process = one.start(env=settings)
+    api = Api(one.client())
+    execution = api.run("leaves", "trap '' TERM; (while :; do sleep 1001; done) &")["id"]
+    assert processes(api)
+    api.call(f"{TASKS}/StopTaskExecution", {"id": execution})
+    process.kill()
+    process.wait()
+    one.start(env=settings)
+    api = Api(one.client())
+    wait_for(lambda: processes(api) == [], "nothing is left")
+    assert api.phase(execution) == "SUCCEEDED"
+
+
 def test_where_cgroups_are_delegated_a_stop_ends_them(one: Daemon) -> None:
     """Each step has its own, which is gone when it has ended."""
     with delegated_cgroup() as group:

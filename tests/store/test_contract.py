@@ -161,6 +161,20 @@ async def test_lists_by_reference_and_by_being_unfinished(store: Store) -> None:
     assert await listed(reference="none") == set()
 
 
+async def test_finds_those_that_have_ended_and_are_being_cleared(store: Store) -> None:
+    """Not those that go on, nor those that were cleared; the limits come back as they were."""
+    cleared, ended, running = record("cleared"), record("ended"), record("running")
+    limits = (12.5, 22.25)
+    for one in (cleared, ended, running):
+        await store.create([(one, change(one, 0, 1))])
+    await store.save([replace(change(one, 1, 2, Phase.FAILED), clearing=limits) for one in (cleared, ended)])
+    await store.save([replace(change(running, 1, 2), clearing=limits), change(cleared, 2, 3, Phase.FAILED)])
+    found = {one.record.id: one.status.clearing for one in await store.clearing()}
+    assert found == {ended.id: limits}
+    unfinished = {one.record.id: one.status.clearing for one in await store.list(unfinished=True)}
+    assert unfinished == {running.id: limits}
+
+
 async def test_finds_by_the_beginning_of_an_id(store: Store) -> None:
     """Capitals are the same; what cannot begin an id finds nothing."""
     ids = ["aaaa0000-0000-4000-8000-000000000001", "aaaa0000-0000-4000-8000-00000000000f",

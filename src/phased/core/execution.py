@@ -48,8 +48,9 @@ class ExecutionMachine:
         self.stop_requested = False
         self.first_failure: str | None = None
         self.why: str | None = None
+        self.clearing: i.EndLeftovers | None = None
+        """What is being done about what ended steps left behind, also after the end of all."""
         self._interrupted: str | None = None
-        self._clearing = False  # what ended steps left behind is being ended
         self._group = -1
         self._queue: deque[StepProgress] = deque()
         self._open = 0  # steps of this group that are not terminal
@@ -71,6 +72,7 @@ class ExecutionMachine:
         machine.started_at, machine.completed_at = status.started_at, status.completed_at
         machine.stop_requested = status.stop_requested
         machine.first_failure, machine.why = status.failure_message, status.why
+        machine.clearing = i.EndLeftovers(*status.clearing) if status.clearing else None
         machine.begun = bool(status.steps) or status.phase in TERMINAL_PHASES or status.stop_requested
         for position, group in enumerate(machine._groups):
             if any(step.state is not State.WAITING for step in group):
@@ -130,10 +132,12 @@ class ExecutionMachine:
         return self._status(expected, self.version, dirty)
 
     def _status(self, expected: int, version: int, step_ids: Iterable[str]) -> StatusChange:
+        clearing = self.clearing
         return StatusChange(
             self.execution_id, expected, version, self.phase, self.first_failure, self.started_at,
             self.completed_at, self.stop_requested, self.why,
             tuple(self.steps[step_id].status() for step_id in step_ids),
+            (clearing.kill_at, clearing.until) if clearing else None,
         )  # fmt: skip
 
     def attach(self, step_id: str, run_id: str) -> None:
@@ -175,9 +179,7 @@ class ExecutionMachine:
         Starts are not among them: only who knows the runs can tell what became of those.
         """
         instructions = [one for step in self.live_steps for one in step.again(now)]
-        if self.stop_requested and not self.finished:
-            instructions += self._end_leftovers(now)
-        return instructions
+        return [*instructions, self.clearing] if self.clearing else instructions
 
     def _handle_step(self, event: e.StepEvent, now: e.Instant) -> list[i.Instruction]:
         step = self.steps[event.step_id]
@@ -220,7 +222,7 @@ class ExecutionMachine:
         while True:
             if not self._halted:
                 instructions += self._fill(now)
-            if self._clearing or (self._live if self._halted else self._open):
+            if self.clearing or (self._live if self._halted else self._open):
                 return instructions
             if self.first_failure or self._halted or self._group + 1 == len(self._groups):
                 return [*instructions, *self._finish(now)]
@@ -239,14 +241,14 @@ class ExecutionMachine:
     def _stop(self, by: str, now: e.Instant) -> list[i.Instruction]:
         """Ask everything to end; of an execution that has ended, what it left behind."""
         if self.finished:
-            return [] if self._clearing else self._end_leftovers(now)
+            return [] if self.clearing else self._end_leftovers(now, self.policy.stop_timeout)
         if self.stop_requested:
             return []
         self.stop_requested = self.begun = self._changed = True
         self.why = f"stopped by {by} at {causes.stamp(now.wall)}"
         instructions: list[i.Instruction] = []
         if any(step.attempt > 1 or (step.attempt and step.state in TERMINAL) for step in self.steps.values()):
-            instructions += self._end_leftovers(now)
+            instructions += self._end_leftovers(now, self.policy.stop_timeout)
         for step in self.live_steps:
             instructions += self._move(step, e.StepStopRequested(step.id), now)
         return instructions + self._advance(now)
@@ -258,19 +260,18 @@ class ExecutionMachine:
             if step.state in _ENDING:
                 impatient = e.StepLimitReached(step.id, step.attempt, impatient=True)
                 instructions += self._move(step, impatient, now)
-        if self._clearing:
-            instructions.append(i.EndLeftovers(now.boot, now.boot + self.policy.kill_timeout))
-        return instructions
+        return instructions + self._end_leftovers(now, 0.0) if self.clearing else instructions
 
-    def _end_leftovers(self, now: e.Instant) -> list[i.Instruction]:
-        self._clearing = True
-        kill_at = now.boot + self.policy.stop_timeout
-        return [i.EndLeftovers(kill_at, kill_at + self.policy.kill_timeout)]
+    def _end_leftovers(self, now: e.Instant, stop_timeout: float) -> list[i.Instruction]:
+        kill_at = now.boot + stop_timeout
+        self.clearing = i.EndLeftovers(kill_at, kill_at + self.policy.kill_timeout)
+        self._changed = True
+        return [self.clearing]
 
     def _cleared(self, event: e.LeftoversEnded, now: e.Instant) -> list[i.Instruction]:
-        if not self._clearing:
+        if not self.clearing:
             return []
-        self._clearing = False
+        self.clearing, self._changed = None, True
         if event.cause:
             self._remark(event.cause)
         return self._advance(now)

@@ -50,3 +50,7 @@ class StatusChange:
     why: str | None = None
     """Who stopped it and when, why a step never started, what went wrong beside one: never in the message."""
     steps: Sequence[StepStatus] = ()
+    clearing: tuple[float, float] | None = None
+    """While what ended steps left behind is being ended: when that is by SIGKILL, and when it is given up.
+
+    In seconds of the boot clock; of that boot alone. Also of an execution that has ended."""

@@ -17,7 +17,7 @@ from phased.core.step import StepProgress
 from phased.engine.driver import Driver
 from phased.engine.performer import Performer
 from phased.engine.recovery import ENDED_AWAY, LOST, end_all, is_of_another_boot, restored_machine
-from phased.engine.registry import Firing, LiveExecution, Registry, SharedRun
+from phased.engine.registry import Firing, LiveExecution, Registry, SharedRun, attempts_of
 from phased.observability import logger
 from phased.ports import (
     Clock,
@@ -61,6 +61,7 @@ class Adoption:
         self._log = logger("phased.engine")
         self._firings: dict[str, Firing] = {}
         self._lives: list[LiveExecution] = []
+        self._clearing: list[LiveExecution] = []
         self._owners: dict[str, LiveExecution] = {}
         self._runs: dict[str, SharedRun] = {}
         self.known: dict[tuple[str, str], LiveExecution] = {}
@@ -72,7 +73,7 @@ class Adoption:
         `timeouts`: seconds that the ending of what ran before a reboot may take. Raises StoreError.
         """
         parts = self._parts
-        unfinished = await parts.store.list(unfinished=True, limit=_MANY)
+        unfinished = await parts.store.list(unfinished=True, limit=_MANY) + await parts.store.clearing()
         of_old = [one for one in unfinished if is_of_another_boot(one, parts.clock)]
         if of_old:
             await end_all(of_old, parts.store, parts.runner, parts.clock, timeouts)
@@ -92,6 +93,9 @@ class Adoption:
         self._owners.update(dict.fromkeys(live.steps, live))
         if live.machine.finished:
             live.done.set()
+            self._parts.registry.known[record.id] = live
+            if live.machine.clearing:
+                self._clearing.append(live)
         else:
             self._lives.append(live)
             self._parts.registry.add(live)
@@ -111,7 +115,7 @@ class Adoption:
         for attempt in range(1, int(last) + 1):
             run = self._run_of(owner, owner_step, attempt)
             if attempt < step.attempt:
-                told: list[RunReport] = [RunStarted(run.run_id, 0), RunExited(run.run_id, None, None, 0)]
+                told = _ended(run.run_id)
                 live.earlier.append(run)
             else:
                 told = _told_of(step, run.run_id)
@@ -144,7 +148,7 @@ class Adoption:
         open_runs = {run_id: run for run_id, run in self._runs.items() if not run.ended}
         parts.registry.runs.update(open_runs)
         fates = await parts.runner.known(list(open_runs)) if open_runs else {}
-        for live in self._lives:
+        for live in self._lives + self._clearing:
             parts.driver.resume(live)
         for run in open_runs.values():
             self._meanwhile(run, fates.get(run.run_id, "absent"))
@@ -197,6 +201,34 @@ class Adoption:
         for step in live.machine.live_steps:
             if live.steps[step.id].service_id:
                 self._parts.driver.post(self._parts.performer.need_again(live, step.id))
+
+
+def ended_execution(stored: StoredExecution, registry: Registry) -> LiveExecution:
+    """One that has ended, with its runs, so that what it left behind can be ended.
+
+    Where it is not known any more, none of its firing lives that could share a run with it.
+    """
+    record = stored.record
+    known = registry.known.get(record.id)
+    if known is not None:
+        return known
+    live = LiveExecution.of(record, restored_machine(stored), Firing(record.firing_id), record.workspace)
+    live.done.set()
+    registry.known[record.id] = live
+    for step in live.machine.steps.values():
+        if step.run_id and not live.steps[step.id].service_id and not _was_detached(step):
+            runs = [
+                SharedRun(run_id, live, run_id.rpartition(".")[0], told=_ended(run_id))
+                for run_id in attempts_of(step.run_id)
+            ]
+            live.earlier += runs[:-1]
+            live.runs[step.id] = runs[-1]
+    return live
+
+
+def _ended(run_id: str) -> list[RunReport]:
+    """The reports of a run that has ended; how does not matter any more."""
+    return [RunStarted(run_id, 0), RunExited(run_id, None, None, 0)]
 
 
 def _told_of(step: StepProgress, run_id: str) -> list[RunReport]:

@@ -86,7 +86,7 @@ async def open_domain(
     async with anyio.create_task_group() as tasks:
         workers = Workers(ledger, automations, emptying, ground, clock, tasks)
         environments = Environments(ledger, workers, classes, ground, clock)
-        executions = Executions(stores.progress, stores.definitions, engine, automations, environments, tasks)
+        executions = Executions(stores.progress, stores.definitions, engine, automations, environments)
         services = await stores.progress.list_services()
         listener = ServiceListener(bulletin)
         for record in services:

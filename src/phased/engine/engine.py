@@ -21,14 +21,14 @@ from phased.core.execution import ExecutionMachine
 from phased.core.phases import LIVE
 from phased.core.service_policy import ServiceLimits
 from phased.core.specs import Catalog, PlannedExecution
-from phased.engine.adoption import Adoption, Parts
+from phased.engine.adoption import Adoption, Parts, ended_execution
 from phased.engine.driver import Driver
 from phased.engine.ending import Ending, Left
 from phased.engine.feed import Feed
 from phased.engine.outputs import collisions, refusal, variable
 from phased.engine.performer import Performer
 from phased.engine.places import OptionsOf
-from phased.engine.registry import Firing, LiveExecution, Registry
+from phased.engine.registry import Firing, LiveExecution, Registry, attempts_of
 from phased.engine.services.host import ServiceHost
 from phased.engine.services.live import LiveService
 from phased.errors import NotFound, OutputRefused, StoreError, Unsupported
@@ -169,6 +169,10 @@ class Engine:
     def live(self, execution_id: str) -> LiveExecution | None:
         """An execution that has not ended, or whose end is not saved yet."""
         return self._registry.executions.get(execution_id)
+
+    def ended(self, stored: StoredExecution) -> LiveExecution:
+        """One that is not live any more, to be stopped for the sake of what it left behind."""
+        return ended_execution(stored, self._registry)
 
     @property
     def lives(self) -> list[LiveExecution]:
@@ -361,10 +365,13 @@ class Engine:
         patience = self._ending.patience(self._limits.stop_timeout, self._limits.kill_timeout)
         return await self._ending.end(look, patience)
 
+    async def left_by(self, live: LiveExecution) -> Left:
+        """What ended runs of an execution left behind, by run id, if no other one needs them."""
+        return await self._performer.left_by(live)
+
     async def end_left_by(self, stored: StoredExecution) -> str | None:
         """End what an execution that is not live any more left behind, if no live one shares it."""
-        runs = {f"{step.id}.{n}" for step in stored.status.steps for n in range(1, step.attempt + 1)}
-        runs |= {step.run_id for step in stored.status.steps if step.run_id}
+        runs = {one for step in stored.status.steps if step.run_id for one in attempts_of(step.run_id)}
         shared = {
             run.run_id
             for live in self.lives

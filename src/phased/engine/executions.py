@@ -11,15 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from anyio.abc import TaskGroup
-
 from phased.core.environment import SORT_KEYS, ExecutionQuery, LastRun
 from phased.engine.definitions.automations import Automations
 from phased.engine.engine import Engine, Origin
 from phased.engine.environments.environments import Environments
 from phased.engine.paging import COUNTED_AT_MOST, Key, Page, PageRequest, key_of, token_of
-from phased.errors import InvalidArgument, NotFound, StoreError
-from phased.observability import logger
+from phased.errors import InvalidArgument, NotFound
 from phased.ports import DefinitionStore, Store, StoredExecution
 
 _ALL: Final = 1_000_000
@@ -36,16 +33,13 @@ class Executions:
         engine: Engine,
         automations: Automations,
         environments: Environments,
-        tasks: TaskGroup,
     ) -> None:
-        """`tasks`: where what takes its time is done."""
+        """Reads nothing yet."""
         self._store = store
         self._history = history
         self._engine = engine
         self._automations = automations
         self._environments = environments
-        self._tasks = tasks
-        self._log = logger("phased.engine.executions")
 
     async def start(self, task_id: str, origin: Origin) -> StoredExecution:
         """A new execution of a task, begun and saved; it is not waited for.
@@ -116,21 +110,12 @@ class Executions:
         Of one that has ended, what it left behind is ended. Raises NotFound, StoreError.
         """
         live = self._engine.live(execution_id)
-        if live is not None:
-            self._engine.stop([live], by)
-            await self._engine.settled()
-            return
-        stored = await self.get(execution_id)
-        if await self._engine.leftovers():
-            self._tasks.start_soon(self._end_left_by, stored)
-
-    async def _end_left_by(self, stored: StoredExecution) -> None:
-        try:
-            cause = await self._engine.end_left_by(stored)
-        except StoreError as error:
-            cause = str(error)
-        if cause:
-            self._log.warning("leftovers_not_ended", execution_id=stored.record.id, reason=cause)
+        if live is None:
+            live = self._engine.ended(await self.get(execution_id))
+            if not await self._engine.left_by(live):
+                return
+        self._engine.stop([live], by)
+        await self._engine.settled()
 
 
 def _key(one: StoredExecution, sort: str) -> Key:

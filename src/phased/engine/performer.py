@@ -329,11 +329,13 @@ class Performer:
         patience.kill_at, patience.until = instruction.kill_at, instruction.until
 
     async def _clear(self, live: LiveExecution, patience: Patience) -> None:
-        cause = await self._ending.end(lambda: self._left_by(live), patience)
+        cause = await self._ending.end(lambda: self.left_by(live), patience)
         del self._clearing[live]
+        if cause:
+            self._log.warning("leftovers_not_ended", execution_id=live.record.id, reason=cause)
         self.post([(live, e.LeftoversEnded(cause))])
 
-    async def _left_by(self, live: LiveExecution) -> Left:
+    async def left_by(self, live: LiveExecution) -> Left:
         """What ended runs of an execution left behind, if no other execution that goes on shares them."""
         runs = [*live.runs.values(), *live.earlier]
         mine = {

@@ -16,7 +16,7 @@ from phased.core.execution import ExecutionMachine
 from phased.core.phases import State
 from phased.core.step import StepProgress
 from phased.engine.ending import Ending, Left
-from phased.engine.registry import event_of
+from phased.engine.registry import attempts_of, event_of
 from phased.ports import Clock, RunExited, RunLost, Runner, RunNotStarted, RunReport, Store, StoredExecution
 
 LOST = "the engine was lost"
@@ -34,10 +34,12 @@ async def recover(
 ) -> list[StoredExecution]:
     """Finish every unfinished execution of the store; those that were found, with their last status.
 
-    Takes as long as it takes to end what still runs, at most both timeouts (seconds). Raises StoreError.
+    What others, which had ended, left behind is ended where somebody had asked for that. Takes as long as it
+    takes to end what still runs, at most both timeouts (seconds). Raises StoreError.
     """
     unfinished = await store.list(unfinished=True, limit=1_000_000)
-    return await end_all(unfinished, store, runner, clock, (stop_timeout, kill_timeout))
+    found = [*unfinished, *await store.clearing()]
+    return (await end_all(found, store, runner, clock, (stop_timeout, kill_timeout)))[: len(unfinished)]
 
 
 def is_of_another_boot(stored: StoredExecution, clock: Clock) -> bool:
@@ -92,6 +94,14 @@ class _Found:
             if step.run_id and step.state is not State.RETRYING and step.id not in services
         ]
 
+    @property
+    def left_behind(self) -> list[str]:
+        """The runs whose leftovers were being ended."""
+        if self.machine.clearing is None or self.rebooted:
+            return []
+        run_ids = [step.run_id for step in self.machine.steps.values() if step.run_id]
+        return [one for run_id in run_ids for one in attempts_of(run_id)]
+
     def finish(self, fates: Mapping[str, Fate], stuck: str | None, now: e.Instant) -> None:
         """Hand the machine what has become of its steps; it ends by that."""
         cause = REBOOTED if self.rebooted else LOST
@@ -101,7 +111,7 @@ class _Found:
             at = e.Instant(fate.at, now.boot) if isinstance(fate, RunExited) else now
             for event in self._events(step, fate, stuck):
                 self.machine.handle(event, at)
-        self.machine.handle(e.LeftoversEnded(), now)
+        self.machine.handle(e.LeftoversEnded(None if self.rebooted else stuck), now)
 
     def _events(self, step: StepProgress, fate: Fate, stuck: str | None) -> Iterator[e.StepEvent]:
         """What is to be told of one step; asked for one by one, since each depends on the state before."""
@@ -153,7 +163,8 @@ async def _end_running(
     running = [step.run_id for step in steps if step.run_id and fates.get(step.run_id) == "running"]
     emptying = [step.run_id for step in steps if step.run_id and step.state in _LEADER_GONE]
     ending = Ending(runner, clock)
-    run_ids = list(dict.fromkeys([*running, *emptying]))
+    behind = [run_id for one in found for run_id in one.left_behind]
+    run_ids = list(dict.fromkeys([*running, *emptying, *behind]))
 
     async def look() -> Left:
         found = [(run_id, await runner.processes(run_id)) for run_id in run_ids]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -83,7 +84,7 @@ class Firing:
     lives: list[LiveExecution] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class LiveExecution:
     """An execution that this engine drives."""
 
@@ -138,12 +139,14 @@ class Registry:
     def __init__(self) -> None:
         """Nothing is alive."""
         self.executions: dict[str, LiveExecution] = {}
+        self.known: WeakValueDictionary[str, LiveExecution] = WeakValueDictionary()
+        """These, and those that have ended as long as anybody has them: two of one would contradict."""
         self.runs: dict[str, SharedRun] = {}
         """Those whose last report has not come."""
 
     def add(self, live: LiveExecution) -> None:
         """An execution has been created."""
-        self.executions[live.record.id] = live
+        self.executions[live.record.id] = self.known[live.record.id] = live
 
     def remove(self, live: LiveExecution) -> None:
         """An execution has ended, and that is saved."""
@@ -170,6 +173,12 @@ class Registry:
             return True
         task_id = run.owner.task_of(run.owner_step)
         return any(live is not apart_from and live.will_need(task_id) for live in firing.lives)
+
+
+def attempts_of(run_id: str) -> list[str]:
+    """The ids of a step's runs up to this one."""
+    step_id, _, last = run_id.rpartition(".")
+    return [f"{step_id}.{number}" for number in range(1, int(last) + 1)]
 
 
 def event_of(report: RunReport, step_id: str) -> e.StepEvent:

@@ -123,4 +123,6 @@ def _status(body: Mapping[str, Any]) -> StatusChange:
     steps = tuple(
         StepStatus(**{**step, "phase": TaskExecutionPhase(step["phase"])}) for step in values.pop("steps")
     )
-    return StatusChange(**{**values, "phase": TaskExecutionPhase(values["phase"]), "steps": steps})
+    clearing = tuple(values["clearing"]) if values.get("clearing") else None
+    phase = TaskExecutionPhase(values["phase"])
+    return StatusChange(**{**values, "phase": phase, "steps": steps, "clearing": clearing})

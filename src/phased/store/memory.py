@@ -121,6 +121,11 @@ class MemoryStore:
         found = [kept for kept in self._kept.values() if kept.record.firing_id in wanted]
         return [kept.stored() for kept in reversed(_newest_first(found))]
 
+    async def clearing(self) -> list[StoredExecution]:
+        """The executions that have ended, and what they left behind is being ended."""
+        self.check_open()
+        return [one for one in self.stored() if one.status.clearing and one.status.phase in TERMINAL_PHASES]
+
     async def save_services(self, services: Sequence[ServiceRecord], *, durable: bool = False) -> None:  # noqa: ARG002 - nothing lasts here
         """Keep services, new ones and known ones; all or none. Raises StaleVersion."""
         self.check_open()

@@ -40,6 +40,9 @@ _UNFINISHED = (
     "number IN (SELECT execution FROM statuses INDEXED BY statuses_unfinished WHERE phase < 3) AND phase < 3"
 )
 """By its own index: else SQLite goes through the whole history in the order of `_NEWEST_FIRST`."""
+_CLEARING = (
+    "number IN (SELECT execution FROM statuses INDEXED BY statuses_clearing WHERE clearing_until NOT NULL)"
+)
 _NEWEST_FIRST = "ORDER BY created_at DESC, id LIMIT ? OFFSET ?"
 
 
@@ -80,6 +83,11 @@ def of_firings(connection: sqlite3.Connection, firing_ids: Sequence[str]) -> lis
     for firing_id in dict.fromkeys(firing_ids):
         found += _select(connection, "WHERE firing_id = ?", (firing_id,))
     return sorted(found, key=lambda one: (one.record.created_at, one.record.id))
+
+
+def clearing(connection: sqlite3.Connection) -> list[StoredExecution]:
+    """As ports.Store.clearing."""
+    return _select(connection, f"WHERE {_CLEARING} AND phase >= 3", ())
 
 
 def select(

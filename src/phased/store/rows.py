@@ -40,11 +40,12 @@ INSERT_EXECUTION: Final = (
 )
 INSERT_STATUS: Final = (
     "INSERT INTO statuses (version, phase, failure_message, started_at, completed_at, stop_requested, why,"
-    " execution) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " clearing_kill_at, clearing_until, execution) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 UPDATE_STATUS: Final = (
     "UPDATE statuses SET version = ?, phase = ?, failure_message = ?, started_at = ?, completed_at = ?,"
-    " stop_requested = ?, why = ? WHERE execution = ? AND version = ?"
+    " stop_requested = ?, why = ?, clearing_kill_at = ?, clearing_until = ?"
+    " WHERE execution = ? AND version = ?"
 )
 UPDATE_STATUS_ONLY: Final = UPDATE_STATUS.replace(" phase = ?,", "")
 """The same where the phase is as it was: its index is then left alone, one page less in each commit."""
@@ -61,7 +62,8 @@ UPSERT_STEP: Final = (
 SELECT_STEPS: Final = f"SELECT {', '.join(_STEP_COLUMNS)} FROM steps WHERE execution = ? ORDER BY position"  # noqa: S608 - as above
 SELECT_EXECUTIONS: Final = (
     f"SELECT number, {', '.join(_RECORD_COLUMNS)}, version, phase, failure_message, started_at,"  # noqa: S608 - as above
-    " completed_at, stop_requested, why FROM executions JOIN statuses ON execution = number"
+    " completed_at, stop_requested, why, clearing_kill_at, clearing_until"
+    " FROM executions JOIN statuses ON execution = number"
 )
 
 
@@ -86,7 +88,7 @@ def execution_row(record: ExecutionRecord) -> Row:
 
 
 def status_row(change: StatusChange) -> Row:
-    """The first seven of INSERT_STATUS and UPDATE_STATUS."""
+    """All but the last of INSERT_STATUS and UPDATE_STATUS."""
     return (
         change.version,
         _NUMBER_OF[change.phase],
@@ -95,6 +97,7 @@ def status_row(change: StatusChange) -> Row:
         change.completed_at,
         int(change.stop_requested),
         _text(change.why),
+        *(change.clearing or (None, None)),
     )
 
 
@@ -128,10 +131,11 @@ def stored_execution(row: Sequence[Any], steps: Sequence[Sequence[Any]]) -> Stor
         boot_id,
         workspace,
     )  # fmt: skip
-    version, phase, failure, started, completed, stop, why = row[15:]
+    version, phase, failure, started, completed, stop, why, kill_at, until = row[15:]
     status = StatusChange(
         record.id, 0, version, PHASES[phase], failure, started, completed, bool(stop), why,
         tuple(_step(step) for step in steps),
+        None if until is None else (kill_at, until),
     )  # fmt: skip
     return StoredExecution(record, status)
 

@@ -171,6 +171,11 @@ class SqliteStore:
         with translated(self._path, "read"):
             return queries.of_firings(self._connection, firing_ids)
 
+    async def clearing(self) -> list[StoredExecution]:
+        """The executions that have ended, and what they left behind is being ended."""
+        with translated(self._path, "read"):
+            return queries.clearing(self._connection)
+
     async def save_services(self, records: Sequence[ServiceRecord], *, durable: bool = False) -> None:
         """Save services, new ones and known ones; all or none. Raises StaleVersion."""
         with self._transaction(durable=durable):

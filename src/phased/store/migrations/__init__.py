@@ -15,6 +15,7 @@ from phased.store.migrations import (
     m0004_access,
     m0005_firings,
     m0006_adoption,
+    m0007_clearing,
 )
 
 MIGRATIONS: Final[Sequence[Sequence[str]]] = (
@@ -24,4 +25,5 @@ MIGRATIONS: Final[Sequence[Sequence[str]]] = (
     m0004_access.STATEMENTS,
     m0005_firings.STATEMENTS,
     m0006_adoption.STATEMENTS,
+    m0007_clearing.STATEMENTS,
 )
