@@ -25,7 +25,8 @@ EXCUSES = {
     "daemon": "",
     "keep": "",
     "reload": "",
-    "client": rf"(service s\d failed: )?{_UNMADE}",
+    "client": "",
+    "forgotten": rf"(service s\d failed: )?{_UNMADE}",
     "supervisor": _MAY_HAVE_RUN,
     "both": rf"{_UNKNOWN}|{_UNMADE}",
     "reboot": f"{_UNKNOWN}|{_REBOOTED}|signal SIGKILL|exit code 137|could not start.*",
@@ -141,14 +142,14 @@ def logs_are_whole(evidence: Evidence) -> Iterator[str]:
 
 def services_are_as_told(evidence: Evidence) -> Iterator[str]:
     """One that is said to run has processes of that session and of no other, one that rests has none."""
-    kinds = {harm.kind for harm in evidence.harms}
+    kinds = _with_combined(frozenset(harm.kind for harm in evidence.harms))
     for name, one in evidence.services.items():
         wanted = frozenset({one.session} if one.phase == "RUNNING" else ())
         if one.phase not in {"RUNNING", "STOPPED", "FAILED"}:
             yield f"{name} is {one.phase} for ever"
         if one.alive != wanted:
             yield f"{name} is {one.phase}, session {one.session!r}; its processes: {sorted(one.alive)}"
-        unmade = "client" in kinds and re.fullmatch(_UNMADE, one.message)
+        unmade = "forgotten" in kinds and re.fullmatch(_UNMADE, one.message)
         if one.phase == "FAILED" and not unmade and not kinds & {"reboot", "full", "supervisor", "both"}:
             yield f"{name} failed without a reason: {one.message!r}"
 
@@ -215,7 +216,9 @@ def _harms(evidence: Evidence, execution: Mapping[str, Any]) -> frozenset[str]:
 
 def _with_combined(kinds: frozenset[str]) -> frozenset[str]:
     both = "supervisor" in kinds and kinds & {"daemon", "keep"}
-    return kinds | {"both"} if both else kinds
+    # Who knows of what a container was to be made, or how its client ended.
+    forgotten = "client" in kinds and kinds & {"daemon", "keep", "reload", "supervisor"}
+    return kinds | ({"both"} if both else set()) | ({"forgotten"} if forgotten else set())
 
 
 def _moment(text: str | None) -> float:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from phased.ports import ContainerRequest, RunExited, RunLost, RunNotStarted
-from tests.docker.build import ENGINE, IMAGE, Boxes, docker, way_to_engine
+from phased.ports import ContainerRequest, RunExited, RunLost, Runner, RunNotStarted
+from tests.docker.build import ENGINE, IMAGE, Boxes, docker, options, way_to_engine
 from tests.docker.registry import serve_registry
 from tests.runners.build import bytes_of, log_of, run, until, until_async, until_ended, until_started
 
@@ -378,17 +378,70 @@ async def test_a_name_that_is_taken(boxes: Boxes) -> None:
         docker("rm", "--force", request.run_id)
 
 
-async def test_a_client_that_is_killed_before_it_has_made_its_container(boxes: Boxes) -> None:
-    """Nobody removed anything: there was nothing yet."""
-    slow = boxes.place.root / "slow-engine"
-    slow.write_text(f'#!/bin/sh\n[ "$1" = run ] && exec sleep 300\nexec {ENGINE} "$@"\n')
+def slow_engine(boxes: Boxes, *, clients: int, before: str = "") -> str:
+    """So many clients wait for ever, and make nothing; `before`: what precedes the next ones."""
+    slow, seen = boxes.place.root / "slow-engine", boxes.place.root / "clients"
+    slow.write_text(f"""#!/bin/sh
+        [ "$1" = run ] || exec {ENGINE} "$@"
+        echo client >> {seen}
+        [ $(wc -l < {seen}) -gt {clients} ] || exec sleep 300
+        {before}
+        exec {ENGINE} "$@"
+        """)
     slow.chmod(0o755)
-    request = boxes.request("true")
-    async with boxes.runner(engine=str(slow)) as runner:
+    return str(slow)
+
+
+async def kill_clients(runner: Runner, run_id: str, count: int) -> None:
+    """One after the other, as each appears."""
+    killed: set[int] = set()
+
+    async def is_new() -> bool:
+        found = [one.pid for one in await runner.processes(run_id) if one.command == "sleep"]
+        for pid in {*found} - killed:
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+        return len(killed) == count
+
+    await until_async(is_new)
+
+
+async def test_a_client_that_is_killed_before_it_has_made_its_container(boxes: Boxes) -> None:
+    """Nothing ran, so the next one makes it; the run is none the wiser."""
+    request = boxes.request("echo made; exit 3")
+    async with boxes.runner(engine=slow_engine(boxes, clients=2)) as runner:
         await runner.start([request])
-        await until_started(runner, [request.run_id])
-        [client] = await runner.processes(request.run_id)
-        os.kill(client.pid, signal.SIGKILL)
+        await kill_clients(runner, request.run_id, 2)
+        [report] = (await until_ended(runner, [request.run_id])).values()
+        assert isinstance(report, RunExited)
+        assert (report.code, log_of(request)) == (3, "made\n")
+        await runner.forget([request.run_id])
+        await until(lambda: not boxes.names())
+
+
+async def test_a_container_that_is_made_late_runs_once(boxes: Boxes) -> None:
+    """The engine obeys a client that is dead, and then refuses the next one the name."""
+    request = boxes.request("never")
+    name = request.run_id
+    late = (
+        f"{ENGINE} create --name {name} --label phased.run={name} --label phased.state={boxes.place.state}"
+        f" --network none {' '.join(options())} {IMAGE} sh -c 'echo late; exit 4' > /dev/null"
+    )
+    async with boxes.runner(engine=slow_engine(boxes, clients=1, before=late)) as runner:
+        await runner.start([request])
+        await kill_clients(runner, name, 1)
+        [report] = (await until_ended(runner, [name])).values()
+    assert isinstance(report, RunExited)
+    assert report.code == 4
+    assert log_of(request).count("late\n") == 1
+
+
+async def test_clients_that_are_killed_again_and_again(boxes: Boxes) -> None:
+    """There is an end to that. Nobody removed anything: there was nothing yet."""
+    request = boxes.request("true")
+    async with boxes.runner(engine=slow_engine(boxes, clients=9)) as runner:
+        await runner.start([request])
+        await kill_clients(runner, request.run_id, 4)
         [report] = (await until_ended(runner, [request.run_id])).values()
     assert isinstance(report, RunLost)
     assert report.reason == "its client ended, and there is no container"
@@ -396,16 +449,11 @@ async def test_a_client_that_is_killed_before_it_has_made_its_container(boxes: B
 
 async def test_a_container_that_is_made_after_its_client_and_its_daemon_have_died(boxes: Boxes) -> None:
     """An engine may be slow. The next daemon does not forget it, though it was done with the run."""
-    slow = boxes.place.root / "slow-engine"
-    slow.write_text(f'#!/bin/sh\n[ "$1" = run ] && exec sleep 300\nexec {ENGINE} "$@"\n')
-    slow.chmod(0o755)
     request = boxes.request("true")
     name = request.run_id
-    async with boxes.runner(engine=str(slow)) as runner:
+    async with boxes.runner(engine=slow_engine(boxes, clients=9)) as runner:
         await runner.start([request])
-        await until_started(runner, [name])
-        [client] = await runner.processes(name)
-        os.kill(client.pid, signal.SIGKILL)
+        await kill_clients(runner, name, 4)
         await until_ended(runner, [name])
     async with boxes.runner() as runner:
         await runner.forget([name])

@@ -180,6 +180,11 @@ def is_away(complaint: str) -> bool:
     return bool(_UNREACHABLE.search(complaint))
 
 
+def is_conflict(complaint: str) -> bool:
+    """Whether a client says that there is a container of that name."""
+    return bool(_CONFLICT.search(complaint))
+
+
 def lacks_shell(complaint: str) -> bool:
     """Whether the last words of a container are that it has no `sh`."""
     return bool(_NO_SHELL.search(complaint))

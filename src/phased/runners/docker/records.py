@@ -30,15 +30,26 @@ class Record:
     """How many clients were attached before the newest."""
     began: int = 0
     """The length of its log, in bytes, when it was asked for."""
+    makers: int = 0
+    """How many of those were sent to make it once more, since none had."""
 
     @property
     def client_id(self) -> str:
         """The id under which the newest client runs."""
         return client_id(self.run_id, self.client)
 
+    @property
+    def was_made(self) -> bool:
+        """Whether there was a container, so that the newest client went on with it."""
+        return self.client > self.makers
+
     def next_client(self) -> Record:
         """The same with one more client."""
         return replace(self, client=self.client + 1)
+
+    def next_maker(self) -> Record:
+        """The same with one more client, that is to make it."""
+        return replace(self, client=self.client + 1, makers=self.makers + 1)
 
 
 def client_id(run_id: str, number: int) -> str:

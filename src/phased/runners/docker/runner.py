@@ -40,6 +40,7 @@ from phased.runners.docker.asking import (
     Container,
     EngineAway,
     is_away,
+    is_conflict,
     is_unreachable,
     lacks_shell,
     phrase_of,
@@ -57,7 +58,7 @@ _SOCKET: Final = "PHASED_SOCKET"
 _LAST_WORDS: Final = 4096
 """Bytes of the log's end in which the client's complaint is looked for."""
 _STARTS: Final = 3
-"""How often a container that was made and never started is started."""
+"""How often a container is made or started once more, where a client died before it had."""
 _PAUSE: Final = 0.5
 """Seconds between two questions to an engine that is away, or two clients of one container."""
 _SETTLING: Final = 60.0
@@ -96,7 +97,7 @@ class DockerRunner:
         self._tracks = {record.run_id: Track(record) for record in self._records.all()}
         until = self._clock.boot() + _SETTLING
         for track in self._tracks.values():
-            track.unmade_until = 0.0 if track.record.client else until
+            track.unmade_until = 0.0 if track.record.was_made else until
         self._tasks.start_soon(self._listen)
         if self._tracks:
             self._tasks.start_soon(self._remove_unclaimed)
@@ -140,7 +141,7 @@ class DockerRunner:
         began = _size(request.log)
         record = Record(request.run_id, container.image, request.directory, request.log, 0, began)
         self._records.put(record)
-        track = self._tracks[request.run_id] = Track(record)
+        track = self._tracks[request.run_id] = Track(record, client)
         track.followed = self._at_work = True
         return client
 
@@ -173,7 +174,7 @@ class DockerRunner:
         if not track.ended:
             track.ended = True
             track.empty = not isinstance(report, RunLost)
-            track.container = None
+            track.container = track.request = None
             self._report(track, report)
 
     async def _resolve(self, track: Track, report: RunReport | str) -> None:
@@ -187,7 +188,10 @@ class DockerRunner:
             self._end(track, RunLost(run_id, str(error), at))
             return
         if found is None:
-            if not track.record.client and code is None:
+            if _was_killed(report) and self._may_make_again(track):
+                await self._make_again(track)
+                return
+            if not track.record.was_made and code is None:
                 track.unmade_until = self._clock.boot() + _SETTLING
                 self._tasks.start_soon(self._remove_later)
             ended = self._without_container(track, code, at)
@@ -222,9 +226,9 @@ class DockerRunner:
             return RunExited(run_id, None, track.asked, at)
         words = self._last_words(track)
         refused = code == _REFUSED or (code in _NOT_STARTED and is_unreachable(words))
-        if not track.record.client and code is None:
+        if not track.record.was_made and code is None:
             return RunLost(run_id, "its client ended, and there is no container", at)
-        if track.record.client or not refused:
+        if track.record.was_made or not refused:
             return RunLost(run_id, "its container is gone: somebody removed it", at)
         return RunLost(run_id, phrase_of(words, track.record.image), at)
 
@@ -243,7 +247,7 @@ class DockerRunner:
                 track.container = found
                 if track.asked:
                     await self._signal_container(track, track.asked)
-                if track.record.client:
+                if track.record.was_made:
                     await anyio.sleep(_PAUSE)
                 await self._next_client(track, follow=True)
 
@@ -253,7 +257,7 @@ class DockerRunner:
         words = found.error or self._last_words(track)
         if track.asked:
             self._end(track, RunExited(run_id, None, track.asked, at))
-        elif found.error or (code in _NOT_STARTED and not is_away(words)):
+        elif found.error or (code in _NOT_STARTED and not is_away(words) and not self._is_late(track, words)):
             self._end(track, RunLost(run_id, phrase_of(words, track.record.image), at))
         elif track.starts >= _STARTS:
             self._end(track, RunLost(run_id, "its container could not be started", at))
@@ -261,12 +265,30 @@ class DockerRunner:
             track.starts += 1
             await self._next_client(track, words=("start", "--attach", run_id))
 
+    def _is_late(self, track: Track, words: str) -> bool:
+        """Whether what an earlier client had asked for was made in the end, just before the newest asked."""
+        return track.record.makers > 0 and not track.record.was_made and is_conflict(words)
+
+    def _may_make_again(self, track: Track) -> bool:
+        """Whether the container, which no engine has, never ran, and nobody wants it to end (rule 2).
+
+        Its name is the run's: should the engine still make what the dead client asked for, there is one.
+        """
+        unmade = not track.record.was_made and track.request is not None
+        return unmade and not track.asked and not track.ended and track.starts < _STARTS
+
+    async def _make_again(self, track: Track) -> None:
+        assert track.request is not None  # noqa: S101 - for the type; `_may_make_again`
+        track.starts += 1
+        record = track.record.next_maker()
+        await self._attach(track, record, replace(track.request, run_id=record.client_id))
+
     async def _next_client(self, track: Track, words: Sequence[str] = (), *, follow: bool = False) -> None:
         """Go on with the log where it broke off, or with what `words` say."""
         if track.ended:
             return
         track.following = not words
-        former, record = track.record.client_id, track.record.next_client()
+        record = track.record.next_client()
         program = self._house.engine.program
         command = [program, *words]
         if not words:
@@ -276,6 +298,11 @@ class DockerRunner:
             record.client_id, commands.as_shell_command(command), self._house.engine.variables,
             record.directory, record.log,
         )  # fmt: skip
+        await self._attach(track, record, request)
+
+    async def _attach(self, track: Track, record: Record, request: RunRequest) -> None:
+        """Send this client after the one that has ended."""
+        former = track.record.client_id
         try:
             self._records.put(record)
             track.record = record
@@ -457,6 +484,11 @@ class DockerRunner:
                     found = await self._client.inspect(run_id)
                     if found is None or not found.pid:
                         self._unremoved.add(run_id)
+
+
+def _was_killed(report: RunReport | str) -> bool:
+    """Whether a client is known to have ended by a signal."""
+    return isinstance(report, RunExited) and report.signal is not None
 
 
 def _size(path: str) -> int:

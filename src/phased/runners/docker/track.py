@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from phased.ports import RunRequest
 from phased.runners.docker.asking import Container
 from phased.runners.docker.records import Record
 
@@ -17,15 +18,18 @@ class Track:
         "followed",
         "following",
         "record",
+        "request",
         "started",
         "starts",
         "tailed",
         "unmade_until",
     )
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, request: RunRequest | None = None) -> None:
         """Nothing has been told of it."""
         self.record = record
+        self.request = request
+        """The client's, which makes it; None where an earlier engine sent that."""
         self.followed = False
         """Whether the engine wants reports of it."""
         self.started = False
@@ -34,9 +38,10 @@ class Track:
         self.container: Container | None = None
         """As it was when it was last seen running."""
         self.starts = 0
+        """How many clients were sent to make it, or to start it, once more."""
         self.tailed = False
         """Whether its log is whole, or has been completed."""
-        self.following = record.client > 0
+        self.following = record.was_made
         """Whether the newest client reads the engine's log, and so ends with 0 however the container ends."""
         self.unmade_until = 0.0
         """Until when, by the boot clock, the engine may still make it, though its client is gone."""
