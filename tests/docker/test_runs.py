@@ -436,6 +436,22 @@ async def test_a_container_that_is_made_late_runs_once(boxes: Boxes) -> None:
     assert log_of(request).count("late\n") == 1
 
 
+async def test_what_has_run_does_not_run_again(boxes: Boxes) -> None:
+    """Its client is killed, and somebody has removed its container: what it noted says that there was one."""
+    request = boxes.request("echo ran >> runs; sleep 1000")
+    runs = boxes.place.workspace / "runs"
+    async with boxes.runner() as runner:
+        await runner.start([request])
+        await until(runs.exists)
+        pid = next(one.pid for one in await runner.processes(request.run_id) if one.command == ENGINE)
+        os.kill(pid, signal.SIGSTOP)
+        docker("rm", "--force", request.run_id)
+        os.kill(pid, signal.SIGKILL)
+        [report] = (await until_ended(runner, [request.run_id])).values()
+    assert isinstance(report, RunLost)
+    assert runs.read_text() == "ran\n"
+
+
 async def test_clients_that_are_killed_again_and_again(boxes: Boxes) -> None:
     """There is an end to that. Nobody removed anything: there was nothing yet."""
     request = boxes.request("true")

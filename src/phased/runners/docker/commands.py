@@ -57,6 +57,8 @@ class Box:
     mounts: tuple[str, ...]
     """Paths that it has at the same place."""
     options: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    """The file that its id is written to, before it is started; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def run_words(engine: Engine, box: Box, carried: Carried, script: str) -> list[s
     words = [engine.program, "run", "--name", box.run_id, "--init", "--sig-proxy=false"]
     words += ["--label", f"{RUN_LABEL}={box.run_id}", "--label", f"{STATE_LABEL}={box.state}"]
     words += ["--pull", pull_policy(box.options.get("pullPolicy") or engine.pull_policy)]
+    words += ["--cidfile", box.note] if box.note else []
     words += ["--network", network] if network else []
     words += ["--userns", "keep-id"] if _is_rootless_podman(engine, box) else []
     words += ["--user", box.user, "--workdir", box.directory]

@@ -16,6 +16,7 @@ from phased.errors import RunnerError
 from phased.ports import ContainerRequest, RunRequest
 from phased.runners.docker import commands
 from phased.runners.docker.asking import find_program
+from phased.runners.docker.records import note_of
 from phased.runners.surroundings import steps_environment
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _box(house: House, request: RunRequest, container: ContainerRequest, who: Pe
     return commands.Box(
         request.run_id, container.image, str(house.state), f"{uid}:{gid}", request.directory,
         tuple(dict.fromkeys(mounts)), container.options,
+        str(note_of(house.state, request.run_id)) if who is None else "",
     )  # fmt: skip
 
 

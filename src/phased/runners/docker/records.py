@@ -16,6 +16,7 @@ from typing import Final
 
 FOLDER: Final = "containers"
 _PART: Final = ".part"
+_NOTE: Final = ".cid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ class Record:
         return replace(self, client=self.client + 1, makers=self.makers + 1)
 
 
+def note_of(state_directory: Path, run_id: str) -> Path:
+    """Where a client writes the container's id, after it is made and before it is started."""
+    return state_directory / FOLDER / f"{run_id}{_NOTE}"
+
+
 def client_id(run_id: str, number: int) -> str:
     """The id under which a client of a run runs; the first has the run's own."""
     return f"{run_id}~{number}" if number else run_id
@@ -86,6 +92,19 @@ class Records:
     def remove(self, run_id: str) -> None:
         """Forget one."""
         self._path(run_id).unlink(missing_ok=True)
+        self.drop_note(run_id)
+
+    def has_note(self, run_id: str) -> bool:
+        """Whether its client has noted the container's id; also where that cannot be told."""
+        try:
+            return note_of(self._folder.parent, run_id).stat().st_size > 0
+        except OSError as error:
+            return not isinstance(error, FileNotFoundError)
+
+    def drop_note(self, run_id: str) -> None:
+        """A client refuses to begin where there is one. What cannot be removed, it complains of."""
+        with suppress(OSError):
+            note_of(self._folder.parent, run_id).unlink(missing_ok=True)
 
     def _path(self, run_id: str) -> Path:
         return self._folder / f"{run_id}.json"

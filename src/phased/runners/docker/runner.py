@@ -141,7 +141,8 @@ class DockerRunner:
         began = _size(request.log)
         record = Record(request.run_id, container.image, request.directory, request.log, 0, began)
         self._records.put(record)
-        track = self._tracks[request.run_id] = Track(record, client)
+        leaves_note = self._house.person_of(request.directory) is None
+        track = self._tracks[request.run_id] = Track(record, client if leaves_note else None)
         track.followed = self._at_work = True
         return client
 
@@ -272,14 +273,17 @@ class DockerRunner:
     def _may_make_again(self, track: Track) -> bool:
         """Whether the container, which no engine has, never ran, and nobody wants it to end (rule 2).
 
-        Its name is the run's: should the engine still make what the dead client asked for, there is one.
+        The client is dead, and would have noted that it was made before it was started. Its name is the
+        run's: should the engine still make what the dead client asked for, there is one.
         """
-        unmade = not track.record.was_made and track.request is not None
-        return unmade and not track.asked and not track.ended and track.starts < _STARTS
+        if track.request is None or track.record.was_made or track.asked or track.ended:
+            return False
+        return track.starts < _STARTS and not self._records.has_note(track.record.run_id)
 
     async def _make_again(self, track: Track) -> None:
         assert track.request is not None  # noqa: S101 - for the type; `_may_make_again`
         track.starts += 1
+        self._records.drop_note(track.record.run_id)
         record = track.record.next_maker()
         await self._attach(track, record, replace(track.request, run_id=record.client_id))
 

@@ -29,7 +29,7 @@ class Track:
         """Nothing has been told of it."""
         self.record = record
         self.request = request
-        """The client's, which makes it; None where an earlier engine sent that."""
+        """The client's, to make it once more; None where nobody could tell whether it had been made."""
         self.followed = False
         """Whether the engine wants reports of it."""
         self.started = False
