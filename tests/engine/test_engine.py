@@ -123,6 +123,18 @@ async def test_a_status_that_somebody_else_changed_is_not_written_over(tmp_path:
         assert await b.stored_phase(other) is Phase.SUCCEEDED
 
 
+async def test_a_status_that_was_removed_holds_up_no_start_of_the_same_bunch(tmp_path: Path) -> None:
+    """As one of an environment that was deleted in between."""
+    async with bench(tmp_path, catalog("a", "c"), {"a": HOLDS}) as b:
+        (gone,) = await b.begin("a")
+        (other,) = await b.engine.fire(b.tasks, ["c"], Origin())
+        del b.store._kept[gone.record.id]
+        b.engine.stop([gone], "somebody")
+        b.engine.begin([other])
+        await b.end(other)
+        assert await b.stored_phase(other) is Phase.SUCCEEDED
+
+
 async def test_ended_executions_are_dropped_from_memory(tmp_path: Path) -> None:
     """A daemon lives long."""
     async with bench(tmp_path, catalog("a")) as b:

@@ -123,29 +123,28 @@ class Driver(Loop[LiveExecution, e.Event]):
     async def _save(self, changes: Sequence[StatusChange]) -> StoreError | None:
         """Save, with what could not be saved before; tell the feed only of what is saved.
 
-        The error, if not everything could be saved. What a full disk refused is tried again; a status that
-        somebody else has changed is given up, and holds up no other.
+        The error, if they could not be saved. What a full disk refused is tried again; a status that
+        somebody else has changed, or removed, is given up with what it was to start, and holds up no other.
         """
         if self._unsaved:
             for change in changes:
                 earlier = self._unsaved.get(change.execution_id)
                 self._unsaved[change.execution_id] = merge(earlier, change) if earlier else change
             changes = list(self._unsaved.values())
-        stale: StaleVersion | None = None
         while True:
             try:
                 if changes:
                     await self._store.save(changes)
                 break
             except StaleVersion as error:
-                stale = error
                 self._log.error("status_stale", execution_id=error.execution_id, reason=str(error))
                 changes = [change for change in changes if change.execution_id != error.execution_id]
+                self.post(self._performer.refuse(str(error), of=error.execution_id))
             except StoreError as error:
                 return self._keep(changes, error)
         self._unsaved, self.store_error = {}, None
         self._feed.publish(changes)
-        return stale
+        return None
 
     def _keep(self, changes: Sequence[StatusChange], error: StoreError) -> StoreError:
         if self.store_error is None:

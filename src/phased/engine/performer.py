@@ -196,10 +196,15 @@ class Performer:
             return self._refused(requests, str(error))
         return []
 
-    def refuse(self, reason: str) -> list[Arrival]:
-        """What was prepared cannot be started, since its intent could not be saved."""
-        requests, self._requests = self._requests, []
-        return self._refused(requests, reason)
+    def refuse(self, reason: str, of: str | None = None) -> list[Arrival]:
+        """What was prepared (`of` this execution) cannot be started: its intent could not be saved."""
+        refused: list[RunRequest] = []
+        kept: list[RunRequest] = []
+        for request in self._requests:
+            owner = self._registry.runs[request.run_id].owner
+            (refused if of in {None, owner.record.id} else kept).append(request)
+        self._requests = kept
+        return self._refused(refused, reason)
 
     def _refused(self, requests: Sequence[RunRequest], reason: str) -> list[Arrival]:
         runs = (self._registry.runs[request.run_id] for request in requests)
