@@ -51,4 +51,4 @@ class Handover:
 
 def check_next() -> Sequence[str]:
     """A command that shows whether the next version can be loaded at all: it ends with 0 then."""
-    return (sys.executable, "-c", "import phased.cli.serve, phased.serving")
+    return (sys.executable, "-c", "import phased.cli.serve, phased.serving.serve")

@@ -1,7 +1,7 @@
 """All that handlers may ask: the engine's parts by name, and what takes more than one of them.
 
 Knows the engine's interfaces. Must not know how messages travel, nor how any part is made:
-`serving` makes it.
+`serving.opening` makes it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`phased serve`: the daemon, in the foreground.
 
-Knows options. The daemon itself is `phased.serving`.
+Knows options. The daemon itself is `phased.serving.serve`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def serve(common: Common, listen: str | None, web: bool) -> int:
         _become_init()
     import anyio  # noqa: PLC0415 - heavy, and `--help` should not pay for it
 
-    from phased import serving  # noqa: PLC0415 - the same
+    from phased.serving import serve as serving  # noqa: PLC0415 - the same
 
     flags: dict[str, tuple[Any, str]] = {}
     if listen is not None:

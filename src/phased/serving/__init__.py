@@ -1,0 +1,1 @@
+"""The daemon that serves, put together: its parts, its sockets, its end. `serve.serve` is the way in."""
