@@ -219,7 +219,7 @@ async def test_a_stop_before_the_container_is_there(boxes: Boxes) -> None:
 
 async def test_another_command_in_the_same_container(boxes: Boxes) -> None:
     """As a service's `ready` is: it sees the service's files and processes."""
-    request = boxes.request("echo here > /tmp/mark; sleep 1000")
+    request = boxes.request("echo here > /tmp/new; mv /tmp/new /tmp/mark; sleep 1000")
     async with boxes.runner() as runner:
         await runner.start([request])
         await until(lambda: boxes.runs(request.run_id))

@@ -12,10 +12,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from signal import SIGKILL
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -42,32 +41,19 @@ from phased.runners.docker.asking import (
     is_away,
     is_conflict,
     is_unreachable,
-    lacks_shell,
     phrase_of,
 )
 from phased.runners.docker.making import House, client_of
 from phased.runners.docker.processes import processes_in
 from phased.runners.docker.records import Record, Records, client_id, run_of
+from phased.runners.docker.removal import SETTLING, Removal
 from phased.runners.docker.track import Track
+from phased.runners.docker.verdicts import NOT_STARTED, REFUSED, exited, last_words, without_container
 
-if TYPE_CHECKING:
-    pass
-
-_OUTPUTS: Final = ("PHASED_OUTPUT", "PHASED_OUTPUTS")
-_SOCKET: Final = "PHASED_SOCKET"
-_LAST_WORDS: Final = 4096
-"""Bytes of the log's end in which the client's complaint is looked for."""
 _STARTS: Final = 3
 """How often a container is made or started once more, where a client died before it had."""
 _PAUSE: Final = 0.5
 """Seconds between two questions to an engine that is away, or two clients of one container."""
-_SETTLING: Final = 60.0
-"""Seconds until containers that nobody has asked for are removed, if they have ended."""
-_SIGNALLED: Final = 128
-_REFUSED: Final = 125
-"""The client's own failure, docker-run(1): no status of a container."""
-_NOT_STARTED: Final = frozenset({_REFUSED, 126, 127})
-"""What a client ends with where the container could not be started, docker-run(1)."""
 
 
 class DockerRunner:
@@ -83,8 +69,7 @@ class DockerRunner:
         self._tracks: dict[str, Track] = {}
         self._inside: dict[str, str] = {}
         """Commands in other runs' containers: run to run."""
-        self._unremoved: set[str] = set()
-        self._removing = anyio.Lock()
+        self._removal = Removal(self._client, self._records, self._tracks, str(house.state), clock)
         self._at_work = False
         """Whether the engine has begun to start runs, and so has asked for all that it wants to know of."""
         self._reports: list[RunReport] = []
@@ -94,13 +79,13 @@ class DockerRunner:
 
     def begin(self) -> None:
         """Read which containers an earlier engine left, and listen to the inner runner from now on."""
-        self._tracks = {record.run_id: Track(record) for record in self._records.all()}
-        until = self._clock.boot() + _SETTLING
+        self._tracks.update((record.run_id, Track(record)) for record in self._records.all())
+        until = self._clock.boot() + SETTLING
         for track in self._tracks.values():
             track.unmade_until = 0.0 if track.record.was_made else until
         self._tasks.start_soon(self._listen)
         if self._tracks:
-            self._tasks.start_soon(self._remove_unclaimed)
+            self._tasks.start_soon(self._removal.remove_unclaimed)
 
     async def _listen(self) -> None:
         while True:
@@ -193,9 +178,9 @@ class DockerRunner:
                 await self._make_again(track)
                 return
             if not track.record.was_made and code is None:
-                track.unmade_until = self._clock.boot() + _SETTLING
-                self._tasks.start_soon(self._remove_later)
-            ended = self._without_container(track, code, at)
+                track.unmade_until = self._clock.boot() + SETTLING
+                self._tasks.start_soon(self._removal.remove_late_ones)
+            ended = without_container(track, code, at)
             if isinstance(report, RunLost) and not track.asked:
                 ended = RunLost(run_id, report.reason, at)
             self._end(track, ended)
@@ -211,8 +196,8 @@ class DockerRunner:
             try:
                 return await self._client.inspect(track.record.run_id)
             except EngineAway as error:
-                complaint = self._last_words(track)
-                if code == _REFUSED and not track.asked and is_unreachable(complaint):
+                complaint = last_words(track)
+                if code == REFUSED and not track.asked and is_unreachable(complaint):
                     raise RunnerError(phrase_of(complaint, track.record.image)) from error
                 if self._clock.boot() >= until:
                     raise RunnerError(
@@ -221,18 +206,6 @@ class DockerRunner:
                     ) from error
             await anyio.sleep(_PAUSE)
 
-    def _without_container(self, track: Track, code: int | None, at: int) -> RunReport:
-        run_id = track.record.run_id
-        if track.asked:
-            return RunExited(run_id, None, track.asked, at)
-        words = self._last_words(track)
-        refused = code == _REFUSED or (code in _NOT_STARTED and is_unreachable(words))
-        if not track.record.was_made and code is None:
-            return RunLost(run_id, "its client ended, and there is no container", at)
-        if track.record.was_made or not refused:
-            return RunLost(run_id, "its container is gone: somebody removed it", at)
-        return RunLost(run_id, phrase_of(words, track.record.image), at)
-
     async def _go_on(self, track: Track, found: Container, code: int | None, at: int) -> None:
         match found.status:
             case "created" | "configured" | "initialized":
@@ -240,7 +213,7 @@ class DockerRunner:
             case "exited" | "dead" | "stopped":
                 whole = code == (0 if track.following else found.code)
                 if whole or track.tailed:
-                    self._end(track, self._exited(track, found, at))
+                    self._end(track, exited(track, found, at))
                 else:
                     track.tailed = True
                     await self._next_client(track, follow=False)
@@ -255,10 +228,10 @@ class DockerRunner:
     async def _was_made(self, track: Track, found: Container, code: int | None, at: int) -> None:
         """It has never run: its start was refused, or the client died before (rule 25)."""
         run_id = track.record.run_id
-        words = found.error or self._last_words(track)
+        words = found.error or last_words(track)
         if track.asked:
             self._end(track, RunExited(run_id, None, track.asked, at))
-        elif found.error or (code in _NOT_STARTED and not is_away(words) and not self._is_late(track, words)):
+        elif found.error or (code in NOT_STARTED and not is_away(words) and not self._is_late(track, words)):
             self._end(track, RunLost(run_id, phrase_of(words, track.record.image), at))
         elif track.starts >= _STARTS:
             self._end(track, RunLost(run_id, "its container could not be started", at))
@@ -316,24 +289,6 @@ class DockerRunner:
             self._end(
                 track, RunLost(record.run_id, f"it cannot be followed: {_phrase(error)}", self._clock.wall())
             )
-
-    def _exited(self, track: Track, found: Container, at: int) -> RunExited:
-        run_id, code, note = track.record.run_id, found.code, None
-        if found.out_of_memory:
-            note = "its container ran out of memory"
-        elif code == 127 and lacks_shell(self._last_words(track)):
-            note = f"the image {track.record.image} has no shell (sh); choose one that has"
-        if track.asked and code == _SIGNALLED + track.asked:
-            return RunExited(run_id, None, track.asked, at, note)
-        return RunExited(run_id, code, None, at, note)
-
-    def _last_words(self, track: Track) -> str:
-        """The end of what this run has written to its log."""
-        with suppress(OSError), open(track.record.log, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(track.record.began, size - _LAST_WORDS))
-            return file.read().decode(errors="replace")
-        return ""
 
     # ---- the port --------------------------------------------------------------------------------
 
@@ -439,55 +394,16 @@ class DockerRunner:
             if track.record.client:
                 await self._inner.forget([client_id(run_id, n) for n in range(1, track.record.client + 1)])
         await self._inner.forget(run_ids)
-        self._unremoved |= done
+        self._removal.want(done)
         if done:
-            self._tasks.start_soon(self._remove_all)
+            self._tasks.start_soon(self._removal.remove)
 
     async def leave(self, patience: float) -> None:
         """Remove what is still to be removed, within so many seconds; what stays, the next engine removes."""
         with anyio.move_on_after(patience, shield=True):
             if self._at_work:
-                await self._find_unclaimed()
-            await self._remove_all()
-
-    async def _remove_all(self) -> None:
-        async with self._removing:
-            await self._remove_each()
-
-    async def _remove_each(self) -> None:
-        for run_id in list(self._unremoved):
-            try:
-                found = await self._client.inspect(run_id)
-                if found is not None and found.run_id == run_id and found.state == str(self._house.state):
-                    await self._client.remove(run_id)
-            except RunnerError as error:
-                self._log.warning("container_not_removed", run_id=run_id, reason=str(error))
-                continue
-            track = self._tracks.get(run_id)
-            if found is None and track is not None and self._clock.boot() < track.unmade_until:
-                continue
-            self._unremoved.discard(run_id)
-            self._records.remove(run_id)
-            self._tracks.pop(run_id, None)
-
-    async def _remove_later(self) -> None:
-        """What an engine has made whose client was gone by then."""
-        await anyio.sleep(_SETTLING)
-        await self._remove_all()
-
-    async def _remove_unclaimed(self) -> None:
-        """What an earlier engine had done with: if it has ended, and nobody has asked for it."""
-        await anyio.sleep(_SETTLING)
-        await self._find_unclaimed()
-        await self._remove_all()
-
-    async def _find_unclaimed(self) -> None:
-        for run_id, track in list(self._tracks.items()):
-            if not track.followed:
-                with suppress(RunnerError):
-                    found = await self._client.inspect(run_id)
-                    if found is None or not found.pid:
-                        self._unremoved.add(run_id)
+                await self._removal.find_unclaimed()
+            await self._removal.remove()
 
 
 def _was_killed(report: RunReport | str) -> bool:
