@@ -96,6 +96,8 @@ def test_a_stop_of_what_has_ended_outlives_the_daemon(one: Daemon) -> None:
     execution = api.run("leaves", "trap '' TERM; (while :; do sleep 1001; done) &")["id"]
     assert processes(api)
     api.call(f"{TASKS}/StopTaskExecution", {"id": execution})
+    why = api.call("phased.v1.DaemonService/ExplainExecution", {"id": execution})["why"]
+    assert why == "what its commands left behind is being ended"
     process.kill()
     process.wait()
     one.start(env=settings)

@@ -32,6 +32,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ENDED: Final = frozenset(
     {TaskExecutionPhase.SUCCEEDED, TaskExecutionPhase.FAILED, TaskExecutionPhase.STOPPED}
 )
+_CLEARING: Final = "what its commands left behind is being ended"
 
 
 async def get_status(call: Call, request: m.GetStatusRequest) -> m.GetStatusResponse:
@@ -139,7 +140,7 @@ def explained(stored: StoredExecution) -> m.ExplainExecutionResponse:
         id=stored.record.id,
         phase=status.phase,
         cause=status.failure_message,
-        why=status.why,
+        why="; ".join(filter(None, [status.why, _CLEARING if status.clearing else None])) or None,
         steps=tuple(_explained_step(step, known, labels, ended=ended) for step in steps),
     )
 
