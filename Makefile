@@ -22,6 +22,9 @@ define pytest
   if [ -n '$(STATUS_FILE)' ]; then echo $$status > '$(STATUS_FILE)'; fi; exit $$status
 endef
 
+TEST_WORKERS ?= 2
+# Processes among which `make test` shares its files: most tests wait for something. 0 is one after another.
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-chaos lint format types docs reference bench build clean
 
@@ -48,7 +51,7 @@ demo: setup ## run the example file in the foreground, in a throwaway directory
 	  echo '--- phased executions'; ours executions
 
 test: setup ## run every test that needs no special host, and say what was skipped and why
-	$(call pytest,-q)
+	$(call pytest,-q -n $(TEST_WORKERS) --dist loadfile)
 
 test-chaos: setup ## random work, random deaths, full disks, reboots: CHAOS_COUNT seeds from CHAOS_SEED on
 	@$(BIN)/python -m tests.chaos --seed $(CHAOS_SEED) --count $(CHAOS_COUNT)
