@@ -173,6 +173,9 @@ def test_doctor_names_what_will_not_work() -> None:
         wrong.write_text("")
         found = checks(phased, 1, "--socket", str(wrong), "--state-dir", str(wrong))
         assert found["socket"]["state"] == found["state"]["state"] == "error"
+        gone = checks(phased, 0, "--socket", f"{phased.home}/gone.sock")["daemon"]
+        assert gone["state"] == "note"
+        assert gone["detail"].startswith("cannot reach a daemon at ")
         found = checks(phased, 1, "--socket", f"{phased.home}/{'x' * 120}")
         assert "--socket" in found["socket"]["advice"]
         wrong.write_text("[run]\nshel = 'x'\n")

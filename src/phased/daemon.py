@@ -415,23 +415,30 @@ def installation_id(state: StateDirectory) -> str:
     """
     path = state.path / _INSTALLATION
     try:
-        with suppress(FileExistsError):
-            _write_once(path, str(uuid4()))
+        if not path.exists():  # else there need be no room on the disk
+            with suppress(FileExistsError):
+                _write_once(path, str(uuid4()))
         return str(UUID(path.read_text(encoding="ascii").strip()))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise FileUnreadable(
-            f"cannot read the id of this installation in {path}: {error}; remove it"
+            f"cannot read or make the id of this installation in {path}: {error.strerror}; "
+            "see that the folder is yours and has room"
+        ) from error
+    except ValueError as error:
+        raise FileUnreadable(
+            f"cannot read the id of this installation in {path}: it is none; put back what was there, or "
+            "remove it: local users get other ids then"
         ) from error
 
 
 def _write_once(path: Path, text: str) -> None:
     """Whole or not at all: a crash must not leave half an id."""
     part = path.with_name(f"{path.name}.{os.getpid()}")
-    part.write_text(f"{text}\n", encoding="ascii")
     try:
+        part.write_text(f"{text}\n", encoding="ascii")
         os.link(part, path)
     finally:
-        part.unlink()
+        part.unlink(missing_ok=True)
 
 
 def origin(started_by: str, installation: str) -> Origin:

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 
 from phased.contract.service import ServicePhase
+from phased.engine import retention
 from phased.engine.registry import LiveExecution
 from phased.engine.retention import Keep, Retention
 from phased.logs.shelf import Shelf
@@ -129,6 +131,20 @@ async def test_logs_take_no_more_than_they_may() -> None:
         assert running.machine.phase.name == "RUNNING"
 
 
+async def test_work_that_begins_is_looked_at_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long nothing was to be looked at."""
+    monkeypatch.setattr(retention, "_BETWEEN", 1000.0)
+    monkeypatch.setattr(retention, "_WHILE_WRITING", 0.1)
+    write = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end; exec sleep 1000"
+    async with past(write) as p, anyio.create_task_group() as tasks:
+        tasks.start_soon(p.keeping(size=MIB).run)
+        await anyio.wait_all_tasks_blocked()
+        (running,) = await p.bench.begin("t0")
+        await until(lambda: p.has_written(running, b"end\n"), "it has written")
+        await until(lambda: p.log(running).stat().st_blocks * 512 <= MIB, "it is shortened")
+        tasks.cancel_scope.cancel()
+
+
 async def test_what_left_a_process_behind_stays() -> None:
     """Its processes would belong to nothing."""
     async with past("sleep 1000 &", "echo x") as p:
@@ -178,3 +194,33 @@ async def test_folders_that_belong_to_nothing_go_and_former_sessions_do() -> Non
         assert p.folders() == {live.id}
         assert os.listdir(logs) == [f"{live.progress.session}.log"]
         assert await p.bench.stop(live) is ServicePhase.STOPPED
+
+
+async def test_age_counts_from_the_end() -> None:
+    """What ran for long and has just ended is not old."""
+    async with past("sleep 0.1") as p:
+        live = await p.bench.run("t0")
+        created, ended = live.record.created_at, live.machine.completed_at
+        assert ended is not None
+        p.clock.advance(HOUR)
+
+        def age_at(moment: int) -> float:
+            return (p.clock.wall() - moment) / 1_000_000
+
+        assert await p.keeping(age=age_at((created + ended) // 2)).tidy() == 0
+        assert await p.keeping(age=age_at(ended + 1000)).tidy() == 1
+
+
+async def test_a_log_that_grows_is_measured_again() -> None:
+    """By the same keeper that has seen it small."""
+    write = "until test -e go; do sleep 0.02; done; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end"
+    async with past(f"echo small; {write}; exec sleep 1000") as p:
+        (running,) = await p.bench.begin("t0")
+        await until(lambda: p.has_written(running, b"small\n"), "its first line")
+        retention = p.keeping(size=1 * MIB)
+        for _ in range(2):
+            assert await retention.tidy() == 0
+        (p.bench.workspace / "go").touch()
+        await until(lambda: p.has_written(running, b"end\n"), "it has written")
+        await retention.tidy()
+        assert 0 < p.log(running).stat().st_blocks * 512 <= 1 * MIB

@@ -20,7 +20,7 @@ from phased.store.sqlite import SqliteStore
 from phased.testing.fake_clock import FakeClock
 from phased.testing.fake_runner import FakeRunner
 from tests.engine.build import DEADLINE, catalog
-from tests.faults.failing import Fault, failing_store
+from tests.faults.failing import MESSAGES, Fault, failing_store
 
 pytestmark = pytest.mark.anyio
 
@@ -83,7 +83,8 @@ async def ended(live: LiveExecution, clock: FakeClock, fault: Fault) -> None:
                 clock.advance(1)
 
 
-async def test_each_statement_may_fail_from_then_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", MESSAGES, ids=MESSAGES.values())
+async def test_each_statement_may_fail_from_then_on(tmp_path: Path, code: int) -> None:
     """Until somebody makes room: the execution ends, and all that it became is saved."""
     empty = tmp_path / "empty.db"
     await SqliteStore.open(empty).close()
@@ -95,7 +96,7 @@ async def test_each_statement_may_fail_from_then_on(tmp_path: Path) -> None:
         folder.mkdir()
         path = folder / "state.db"
         shutil.copy(empty, path)
-        fault = Fault(sqlite3.SQLITE_FULL, nth, lasting=True)
+        fault = Fault(code, nth, lasting=True)
         async with engine(path, fault) as (made, runner, clock):
             live = await fire(made, runner, fault)
             made.begin([live])

@@ -75,3 +75,15 @@ def test_what_others_do_to_a_log_hurts_nobody(one: Daemon, how: str) -> None:
     assert shown.text == ("after\n" if how == "truncated" else "")
     if how == "rotated":
         assert kept.read_text() == "before\nafter\n"
+
+
+def test_the_daemon_keeps_all_logs_within_their_limit_while_a_step_writes() -> None:
+    """By itself, every few seconds; what runs is not touched."""
+    with daemon() as made:
+        made.start(env={"PHASED_HISTORY_KEEP_SIZE": "1MiB", "PHASED_RUN_LOG_BUDGET": "0"})
+        command = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end; exec sleep 1000"
+        api, execution, log = begin(made, "much", command)
+        wait_for(lambda: log.stat().st_size == 3_000_005, "all is written")
+        wait_for(lambda: log.stat().st_blocks * 512 <= 1 << 20, "it is within the limit")
+        assert log.read_bytes().endswith(b"x\nend\n")
+        assert api.phase(execution) == "RUNNING"

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from phased.cli.connection import connected
 from phased.cli.options import Common
 from phased.cli.places import daemon_in_use
+from phased.contract.phased_v1 import GetStatusRequest
 from phased.errors import PhasedError
 
 _LONGEST_SOCKET: Final = 107
@@ -70,6 +72,12 @@ def check_daemon(common: Common) -> Iterator[Finding]:
         return
     if address is None:
         yield Finding("daemon", "note", "none runs on this state directory", "start one: phased serve")
+        return
+    try:
+        with connected(common, address) as daemon:
+            daemon.client.get_status(GetStatusRequest())
+    except PhasedError as error:
+        yield Finding("daemon", "note", str(error))
     else:
         yield Finding("daemon", "ok", f"answers at {address}")
 

@@ -84,12 +84,22 @@ class Retention:
     async def run(self) -> None:
         """Keep the history within its limits until cancelled."""
         while True:
-            writing = self._keep.size is not None and bool(self._engine.lives)
-            await anyio.sleep(_WHILE_WRITING if writing else _BETWEEN)
+            await self._pause()
             try:
                 await self.tidy()
             except (PhasedError, OSError) as error:
                 self._log.warning("history_not_trimmed", reason=str(error))
+
+    async def _pause(self) -> None:
+        """Until the next look: soon where logs may take no more than so much, and something has begun."""
+        if self._keep.size is None:
+            await anyio.sleep(_BETWEEN)
+            return
+        if not self._engine.lives:
+            with anyio.move_on_after(_BETWEEN), self._engine.feed.subscribe() as news:
+                await news.get()
+        if self._engine.lives:
+            await anyio.sleep(_WHILE_WRITING)
 
     async def tidy(self) -> int:
         """Forget what there is too much of, as far as now may be; how many executions. Raises StoreError."""

@@ -53,6 +53,8 @@ def backup(path: Path, target: Path) -> None:
     schema.inspect(path)
     if target.exists() or target.is_symlink():
         raise StoreError(f"cannot back up the state to {target}: something is there; give another name")
+    if not target.parent.is_dir():
+        raise StoreError(f"cannot back up the state to {target}: there is no such folder; make it first")
     partial = target.with_name(f"{target.name}.partial")
     with reading(path) as connection:
         try:

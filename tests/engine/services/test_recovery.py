@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,21 @@ def _changed(record: ServiceRecord, progress: ServiceProgress) -> ServiceRecord:
         record,
         status=replace(record.status, expected_version=version, version=version + 1, progress=progress),
     )
+
+
+@pytest.mark.parametrize("ready", ["sleep 1000", "false"], ids=["in a try", "between two"])
+async def test_the_time_to_get_ready_counts_on(ready: str) -> None:
+    """It was up while no engine was there, or is under the next one: nobody waits for ever."""
+    async with folder() as path:
+        async with bench_in(path, replace(LIMITS, ready_interval=1000.0), abandon=True) as lost:
+            (db,) = await lost.define(
+                service("db", FOREVER, ready=ready, readiness_timeout=timedelta(seconds=1))
+            )
+            lost.engine.services.start(db, "a test")
+            wanted = S.PROBING if ready != "false" else S.PAUSING
+            await until(lambda: db.progress.tries == 1 and db.progress.state is wanted, "it waits")
+            await lost.engine.services.settled()
+        async with after(path, lost) as (b, again):
+            progress = await b.reach(again, Phase.FAILED)
+            assert "not ready within 1 s" in (progress.cause or "")
+            assert await b.pids(again) == []
