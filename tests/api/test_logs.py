@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,85 @@ def test_logs_are_described_of_one_thing_that_is_there(api: Api) -> None:
     assert api.refused(f"{NATIVE}/DescribeLogs", both)[0] == "invalid_argument"
     assert api.refused(f"{NATIVE}/DescribeLogs", {"serviceId": NOBODY})[0] == "not_found"
     assert api.refused(f"{NATIVE}/DescribeLogs", {"taskExecutionId": NOBODY})[0] == "not_found"
+
+
+def test_a_log_is_read_on_from_a_byte(api: Api) -> None:
+    """`?from=`, masked as in the whole, wherever that cuts through a secret; beyond the end it is told."""
+    value = "a-seam-of-secrets"
+    scope = {"projectId": api.environment}
+    body = {"name": "SEAM", "value": value, "environmentVariable": True, "scope": scope}
+    api.call(f"{SECRETS}/CreateSecret", body)
+    url = api.run("read-on", 'echo "before $SEAM after"')["status"]["logUrl"]
+    shown = f"before {'*' * len(value)} after\n"
+    for start in range(len(shown) + 1):
+        assert api.client.get(url, params={"from": str(start)}).text == shown[start:]
+    assert "was cut short" in api.client.get(url, params={"from": "1000"}).text
+    for odd in ("-1", "x", "1,2", "9" * 19):
+        assert api.client.get(url, params={"from": odd}).json()["code"] == "invalid_argument"
+
+
+def test_frames_say_where_to_go_on(api: Api) -> None:
+    """In each part by itself; one that is not known yet begins as for anybody."""
+    first = api.task("framed-1", "printf 'a\\nb\\n'")
+    execution = api.until(api.start(api.task("framed-2", "echo c", dependsOn=[first])), "SUCCEEDED")
+    url = execution["status"]["logUrl"]
+    framed = api.client.get(url, params={"framed": "1", "tail": "1"})
+    assert framed.headers["content-type"] == "application/x-phased-log"
+    assert framed.text == "log 0 4 13\nframed-1 | b\nlog 1 2 13\nframed-2 | c\nend 0 0 0\n"
+    again = api.client.get(url, params={"framed": "1", "tail": "1", "from": "2,"})
+    assert again.text == framed.text
+    over = api.client.get(url, params={"framed": "1", "from": "4,2"})
+    assert over.text == "end 0 0 0\n"
+    assert api.client.get(url, params={"from": ",2"}).text == "framed-1 | a\nframed-1 | b\n"
+
+
+def test_a_step_that_has_not_started_has_no_log_and_that_is_no_error(api: Api) -> None:
+    """Nor has one that could not be started."""
+    first = api.task("fails-first", "exit 1")
+    execution = api.until(api.start(api.task("never-starts", "echo", dependsOn=[first])), "FAILED")
+    url = execution["status"]["logUrl"]
+    for step in ("never-starts", "fails-first"):
+        response = api.client.get(url, params={"step": step})
+        assert (response.status_code, response.content) == (200, b"")
+
+
+@pytest.mark.parametrize("how", ["gone", "fifo"])
+def test_a_log_that_is_gone_is_told_among_others(api: Api, served: Daemon, how: str) -> None:
+    """In a line, as is told what was dropped; the others are shown."""
+    first = api.task(f"{how}-1", "echo a")
+    execution = api.until(api.start(api.task(f"{how}-2", "echo b", dependsOn=[first])), "SUCCEEDED")
+    step = execution["spec"]["plan"][0]["steps"][0]["id"]
+    log = served.state / "runs" / execution["id"] / f"{step}.log"
+    log.unlink()
+    said = f"its log is gone: {log} was deleted or moved"
+    if how == "fifo":
+        os.mkfifo(log)
+        said = f"cannot read the log {log}: it is no regular file; remove what is in its place"
+    for follow in ("0", "1"):
+        text = api.client.get(execution["status"]["logUrl"], params={"follow": follow}).text
+        assert text == f"{how}-1 | … {said} …\n{how}-2 | b\n"
+
+
+def test_who_reads_a_session_of_a_service_goes_on_with_that(api: Api) -> None:
+    """`?session=`, as the answer told it: a newer one is another log."""
+    body = {
+        "environmentId": api.environment,
+        "metadata": {"reference": "sessions"},
+        "spec": {"commands": {"start": "echo $RANDOM$$; exec sleep 1000"}},
+    }
+    service = api.call(f"{TASKS}/CreateService", body)["service"]["id"]
+    url = f"/logs/services/{service}"
+    api.call(f"{TASKS}/StartService", {"id": service})
+    first = wait_for(lambda: api.client.get(url, params={"follow": "0"}).text, "it writes")
+    session = api.client.get(url, params={"follow": "0"}).headers["phased-session"]
+    api.call(f"{NATIVE}/RestartService", {"id": service})
+    wait_for(
+        lambda: api.client.get(url, params={"follow": "0"}).headers["phased-session"] != session,
+        "a newer one",
+    )
+    wait_for(lambda: api.client.get(url, params={"follow": "0"}).text not in {"", first}, "that writes")
+    assert api.client.get(url, params={"session": session}).text == first
+    assert api.client.get(url, params={"session": session, "step": "ready"}).text == ""
+    for odd in ("../x", NOBODY.upper()):
+        assert api.client.get(url, params={"session": odd}).json()["code"] == "not_found"
+    api.call(f"{TASKS}/StopService", {"id": service})

@@ -30,7 +30,7 @@ EXCUSES = {
     "supervisor": _MAY_HAVE_RUN,
     "both": rf"{_UNKNOWN}|{_UNMADE}",
     "reboot": f"{_UNKNOWN}|{_REBOOTED}|signal SIGKILL|exit code 137|could not start.*",
-    "full": r".*(cannot be written|[Nn]o space left|no room|could not start|cannot be followed).*",
+    "full": r".*(cannot be (written|followed)|[Nn]o space left|no room|could not start|gave no reason).*",
     "stop": f"{_KILLED}|{_UNREADY}",
     "service": _UNREADY,
 }

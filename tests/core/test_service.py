@@ -155,6 +155,23 @@ def test_what_even_sigkill_does_not_end_is_a_failure() -> None:
     assert m.progress.cause == "processes of it are left that SIGKILL does not end"
 
 
+@pytest.mark.parametrize("ended", [(), ("exit 1",)], ids=["its leader", "the rest"])
+def test_what_sigkill_did_not_end_is_named(ended: tuple[str, ...]) -> None:
+    """By who looked."""
+    m = service()
+    drive(m, "start", "started", "stop", "limit", *ended)
+    m.handle(e.LimitReached(m.progress.limit_at or 0.0, "process 7 outlived SIGKILL"), at(500))
+    assert (phase_of(m), m.progress.cause) == (Phase.FAILED, "process 7 outlived SIGKILL")
+
+
+def test_what_sigkill_did_not_end_hides_no_other_failure() -> None:
+    """Both are told."""
+    m = service(HALTED)
+    drive(m, "start", "started", "stop", "halt failed")
+    m.handle(e.LimitReached(m.progress.limit_at or 0.0, "process 7 outlived SIGKILL"), at(500))
+    assert m.progress.cause == "the stop command failed: exit code 3; process 7 outlived SIGKILL"
+
+
 def test_a_stop_command_runs_instead_of_the_signal() -> None:
     """When it has ended, what is left is killed."""
     m = service(HALTED)

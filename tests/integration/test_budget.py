@@ -71,8 +71,11 @@ def test_what_others_do_to_a_log_hurts_nobody(one: Daemon, how: str) -> None:
     ended = api.until(execution, "SUCCEEDED", "FAILED")
     assert ended["status"]["phase"].endswith("SUCCEEDED")
     shown = api.client.get(ended["status"]["logUrl"], params={"follow": "0"})
-    assert shown.status_code == 200
-    assert shown.text == ("after\n" if how == "truncated" else "")
+    if how == "truncated":
+        assert (shown.status_code, shown.text) == (200, "after\n")
+    else:
+        assert (shown.status_code, shown.json()["code"]) == (404, "not_found")
+        assert "its log is gone" in shown.json()["message"]
     if how == "rotated":
         assert kept.read_text() == "before\nafter\n"
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Self, TypeVar
 
 import httpx
@@ -208,3 +211,167 @@ def test_a_version_that_cannot_be_loaded_does_not_take_over(one: Daemon) -> None
     said = wait_for(process.stderr.readline, "it says so")
     assert "cannot reload" in said + process.stderr.readline()
     assert began(one) == before
+
+
+class Gates:
+    """Doors in the way of a program: the interpreters that begin with `where` wait until one is opened."""
+
+    def __init__(self, one: Daemon) -> None:
+        self._folder = one.home / "gates"
+        self._folder.mkdir()
+        self.environment: Mapping[str, str] = {
+            "PYTHONPATH": os.pathsep.join(
+                [str(self._folder), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+            )
+        }
+
+    def close(self, name: str, where: str) -> None:
+        """Interpreters that have `where` among their arguments wait at this gate from now on."""
+        (self._folder / "sitecustomize.py").write_text(
+            textwrap.dedent(f"""
+                import os, sys, time
+                if {where!r} in sys.orig_argv:
+                    open("{self._folder}/{name}-reached", "w").close()
+                    while not os.path.exists("{self._folder}/{name}-open"):
+                        time.sleep(0.01)
+                """)
+        )
+
+    def reached(self, name: str) -> None:
+        """Wait until somebody waits there."""
+        wait_for((self._folder / f"{name}-reached").exists, f"{name} is reached")
+
+    def open(self, name: str) -> None:
+        """Let them pass."""
+        (self._folder / f"{name}-open").touch()
+
+
+@pytest.fixture
+def gates(one: Daemon) -> Gates:
+    """All open."""
+    return Gates(one)
+
+
+def serving_a_service(one: Daemon, gates: Gates) -> tuple[subprocess.Popen[str], Path]:
+    """A daemon with a service that runs, and the file that the service makes when it is stopped."""
+    process = one.start(env=gates.environment)
+    api = Api(one.client())
+    stopped = one.home / "stopped"
+    start = f"trap ': > {stopped}; exit 0' TERM; touch {one.home}/runs; while :; do sleep 0.05; done"
+    body = {
+        "environmentId": api.environment,
+        "metadata": {"reference": "db"},
+        "spec": {"commands": {"start": start}},
+    }
+    service = api.call(f"{TASKS}/CreateService", body)["service"]["id"]
+    api.call(f"{TASKS}/StartService", {"id": service})
+    wait_for((one.home / "runs").exists, "it runs")
+    return process, stopped
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """What it said on the way to its end, which has to be a good one."""
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert process.wait(PATIENCE) == 0, said
+    return said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_wins_over_a_reload_that_has_not_begun(one: Daemon, gates: Gates, number: int) -> None:
+    """Nobody waits for what the next version would say."""
+    process, stopped = serving_a_service(one, gates)
+    gates.close("check", "-c")
+    process.send_signal(signal.SIGHUP)
+    gates.reached("check")
+    process.send_signal(number)
+    assert "reloading" not in ended(process)
+    assert stopped.exists()
+    assert not one.socket.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_between_two_versions_is_obeyed_by_the_next(one: Daemon, gates: Gates, number: int) -> None:
+    """It comes when the one has ended, and the other does not listen yet."""
+    process, stopped = serving_a_service(one, gates)
+    gates.close("next", "serve")
+    process.send_signal(signal.SIGHUP)
+    gates.reached("next")
+    process.send_signal(number)
+    gates.open("next")
+    assert "reloading" in ended(process)
+    assert stopped.exists()
+    assert not one.socket.exists()
+
+
+def test_a_stop_after_a_reload_has_begun_ends_it_all_the_same(one: Daemon, gates: Gates) -> None:
+    """The service manager sees RELOADING, READY and STOPPING; the stop comes at once after the first."""
+    path = one.home / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(PATIENCE)
+        gates.environment = {**gates.environment, "NOTIFY_SOCKET": str(path)}
+        process, stopped = serving_a_service(one, gates)
+        process.send_signal(signal.SIGHUP)
+        for state in ("RELOADING=1", "READY=1", "STOPPING=1"):
+            while not listener.recv(4096).startswith(state.encode()):
+                pass
+            if state == "RELOADING=1":
+                process.send_signal(signal.SIGTERM)
+    ended(process)
+    assert stopped.exists()
+
+
+def test_asked_twice_it_reloads_once(one: Daemon, gates: Gates) -> None:
+    """The next version begins after both."""
+    process = one.start(env=gates.environment)
+    gates.close("check", "-c")
+    process.send_signal(signal.SIGUSR2)
+    gates.reached("check")
+    process.send_signal(signal.SIGUSR2)
+    process.send_signal(signal.SIGHUP)
+    gates.open("check")
+    assert process.stderr is not None
+    assert "READY\n" in iter(process.stderr.readline, "")
+    Api(one.client()).run("time-for-another", "true")
+    process.send_signal(signal.SIGTERM)
+    assert "reloading" not in ended(process)
+
+
+def test_the_next_version_holds_no_signal_back(one: Daemon) -> None:
+    """Nor does what it starts, which would inherit that."""
+    process = one.start()
+    before = began(one)
+    process.send_signal(signal.SIGUSR2)
+    wait_for(lambda: after_a_reconnect(lambda: began(one)) != before, "the next version answers")
+    assert "SigBlk:\t0000000000000000\n" in Path(f"/proc/{process.pid}/status").read_text()
+
+
+def test_a_state_that_is_gone_is_told_and_stays_with_who_has_it(one: Daemon, gates: Gates) -> None:
+    """The next version would find none of what runs, so the reload is refused; the end finds it."""
+    process, stopped = serving_a_service(one, gates)
+    before = began(one)
+    aside = one.home / "aside"
+    one.state.rename(aside)
+    api = Api(one.client())
+    answer = api.client.get("/readyz")
+    assert answer.status_code == 503
+    assert f"cannot keep the state: the file {one.state}/state.db was removed" in answer.text
+    assert "was removed" in api.call(_STATUS)["daemon"]["trouble"]
+    process.send_signal(signal.SIGUSR2)
+    assert process.stderr is not None
+    said = next(line for line in iter(process.stderr.readline, "") if line.startswith("cannot"))
+    assert said.startswith(
+        f"cannot reload: the file {one.state}/state.db was removed or replaced; put it back"
+    )
+    assert began(one) == before
+    one.state.mkdir()
+    shutil.copy(aside / "state.db", one.state)
+    assert api.client.get("/readyz").status_code == 503
+    shutil.rmtree(one.state)
+    aside.rename(one.state)
+    assert api.client.get("/readyz").status_code == 200
+    shutil.rmtree(one.state)
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+    assert stopped.exists()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -242,7 +244,10 @@ sys.exit("never got the pid")
 """
 
 
-def test_a_stranger_with_a_pid_of_ours_is_never_signalled(one: Daemon) -> None:
+@pytest.mark.parametrize(
+    "limits", ["", "prlimit --msgqueue=80000:80000 "], ids=["marks", "no room for marks"]
+)
+def test_a_stranger_with_a_pid_of_ours_is_never_signalled(one: Daemon, limits: str) -> None:
     """Daemon and supervisor are killed, the step ends, its pid is used again: the next daemon sees it."""
     unshare = shutil.which("unshare")
     inside = [unshare or "", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]
@@ -256,7 +261,7 @@ def test_a_stranger_with_a_pid_of_ours_is_never_signalled(one: Daemon) -> None:
     program.write_text(_INSIDE)
     (one.home / "reuse.py").write_text(_REUSE)
     done = subprocess.run(
-        [*inside, f"exec {_PYTHON} {program} {one.home} {_PYTHON}"],
+        [*inside, f"exec {limits}{_PYTHON} {program} {one.home} {_PYTHON}"],
         env={**one.environment(), "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -311,3 +316,152 @@ try:
 finally:
     one.close()
 """
+
+
+def test_a_service_that_holds_up_the_end_is_named_again_and_again(one: Daemon) -> None:
+    """To people and in the log, with the time that is left, until that is over."""
+    limits = {"PHASED_SERVICES_STOP_TIMEOUT": "1000s", "PHASED_DAEMON_STOP_TIMEOUT": "5s"}
+    process = one.start(env={**limits, "PHASED_LOG_LEVEL": "info"})
+    api = Api(one.client())
+    start = (
+        f"trap '' TERM; echo $$ > {one.home}/n; mv {one.home}/n {one.home}/pid; while :; do sleep 0.05; done"
+    )
+    body = {
+        "environmentId": api.environment,
+        "metadata": {"reference": "db"},
+        "spec": {"commands": {"start": start}},
+    }
+    service = api.call(f"{TASKS}/CreateService", body)["service"]["id"]
+    api.call(f"{TASKS}/StartService", {"id": service})
+    pid = wait_for(lambda: (one.home / "pid").exists() and (one.home / "pid").read_text().strip(), "it runs")
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert process.wait(PATIENCE) == 0
+    left = [int(one) for one in re.findall(rf"waiting for the service db: pid {pid}.*; (\d+) s left", said)]
+    assert len(left) > 1
+    assert left == sorted(set(left), reverse=True)
+    assert said.count("event='end_waits'") == len(left)
+    assert f"cannot wait any longer for the service db: pid {pid}" in said
+
+
+def leaves_behind(one: Daemon, api: Api) -> tuple[str, int]:
+    """An execution that has ended, and the process that it left, which ignores SIGTERM."""
+    text = f"""
+    import os, signal, time
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    open("{one.home}/n", "w").write(str(os.getpid()))
+    os.rename("{one.home}/n", "{one.home}/pid")
+    while True:
+        time.sleep(100)
+    """
+    execution = api.run("leaves", f"({script(one.home, 'stays', text)}) &")["id"]
+    pid = wait_for(lambda: (one.home / "pid").exists() and (one.home / "pid").read_text(), "it is left")
+    return execution, int(pid)
+
+
+def test_what_was_left_behind_is_waited_for_and_named(one: Daemon) -> None:
+    """With whose it is, each second; and at the deadline, when it goes on."""
+    limits = {"PHASED_RUN_STOP_TIMEOUT": "1000s", "PHASED_DAEMON_STOP_TIMEOUT": "8s"}
+    process = one.start(env={**limits, "PHASED_LOG_LEVEL": "info"})
+    execution, pid = leaves_behind(one, Api(one.client()))
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert process.wait(PATIENCE) == 0
+    whose = rf"what leaves \({execution}\) left behind: pid {pid}"
+    left = [int(seconds) for seconds in re.findall(rf"waiting for {whose}; (\d+) s left", said)]
+    assert len(left) > 1
+    assert said.count("event='end_waits'") == len(left)
+    assert re.search(rf"cannot wait any longer for {whose}; it goes on without a daemon", said)
+    assert look(pid) is not None
+
+
+def test_who_asks_again_does_not_wait_for_what_was_left_behind(one: Daemon) -> None:
+    """It is killed at once, whenever that is asked."""
+    limits = {"PHASED_RUN_STOP_TIMEOUT": "1000s", "PHASED_DAEMON_STOP_TIMEOUT": "1000s"}
+    process = one.start(env=limits)
+    _, pid = leaves_behind(one, Api(one.client()))
+    process.send_signal(signal.SIGTERM)
+
+    def listen() -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            one.lines.append(line)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    wait_for(lambda: any(f"left behind: pid {pid}" in line for line in one.lines), "it is waited for")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    listener.join(PATIENCE)
+    assert "killing what still runs\n" in one.lines
+    assert not any("goes on without a daemon" in line for line in one.lines)
+    wait_for(lambda: (found := look(pid)) is None or not found.living, "it was killed")
+
+
+def test_what_cannot_be_ended_of_a_service_is_named(one: Daemon) -> None:
+    """Beside its status, with pid and state; and again when the daemon ends."""
+    group = freezer(f"phased-test-service-{os.getpid()}")
+    if group is None:
+        pytest.skip("the cgroup v1 freezer is not here, or not ours to use")
+    try:
+        process = one.start(env={"PHASED_SERVICES_STOP_TIMEOUT": "1s", "PHASED_RUN_KILL_TIMEOUT": "1s"})
+        api = Api(one.client())
+        start = f"echo $$ > {one.home}/n; mv {one.home}/n {one.home}/pid; sleep 1000"
+        body = {
+            "environmentId": api.environment,
+            "metadata": {"reference": "frozen"},
+            "spec": {"commands": {"start": start}},
+        }
+        service = api.call(f"{TASKS}/CreateService", body)["service"]["id"]
+        api.call(f"{TASKS}/StartService", {"id": service})
+        pid = wait_for(lambda: (one.home / "pid").exists() and (one.home / "pid").read_text().strip(), "runs")
+        (group / "cgroup.procs").write_text(pid)
+        (group / "freezer.state").write_text("FROZEN")
+        wait_for(lambda: (group / "freezer.state").read_text() == "FROZEN\n", "it is frozen")
+        api.call(f"{TASKS}/StopService", {"id": service})
+
+        def failure() -> str:
+            status = api.call(f"{TASKS}/GetService", {"id": service})["service"]["status"]
+            return str(status.get("failureMessage", ""))
+
+        message = wait_for(failure, "the wait has an end")
+        assert re.search(rf"could not be ended: process {pid} \(\w+, state D\) outlived SIGKILL", message)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert re.search(rf"cannot end the service frozen: pid .*{pid}", process.stderr.read())
+        assert process.wait(PATIENCE) == 0
+    finally:
+        (group / "freezer.state").write_text("THAWED")
+        one.close()
+        wait_for(lambda: not (group / "cgroup.procs").read_text(), "it is empty")
+        group.rmdir()
+
+
+def test_a_reload_asked_for_during_the_end_kills_nothing(one: Daemon) -> None:
+    """It comes too late; what is being stopped gets its time."""
+    process = one.start()
+    api = Api(one.client())
+    stops, gate, stopped = (one.home / name for name in ("stops", "gate", "stopped"))
+    stop = f": > {stops}; until test -e {gate}; do sleep 0.05; done; : > {stopped}; exit 0"
+    start = f"trap '{stop}' TERM; touch {one.home}/runs; while :; do sleep 0.05; done"
+    body = {
+        "environmentId": api.environment,
+        "metadata": {"reference": "db"},
+        "spec": {"commands": {"start": start}},
+    }
+    service = api.call(f"{TASKS}/CreateService", body)["service"]["id"]
+    api.call(f"{TASKS}/StartService", {"id": service})
+    wait_for((one.home / "runs").exists, "it runs")
+    process.send_signal(signal.SIGTERM)
+    wait_for(stops.exists, "it is being stopped")
+    for number in (signal.SIGHUP, signal.SIGUSR2):
+        process.send_signal(number)
+        assert api.client.get("/readyz").text == "ending\n"  # it has seen the signal by then
+    gate.touch()
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert process.wait(PATIENCE) == 0
+    assert "killing" not in said
+    assert stopped.exists()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from phased.access.masking import Masker
 from phased.logs.reading import read
 from phased.logs.shelf import Shelf
-from phased.logs.viewing import Source, follow, view
+from phased.logs.viewing import Source, follow, see, view
 from phased.supervisor.system import punch
 
 pytestmark = pytest.mark.anyio
@@ -130,3 +131,16 @@ async def test_the_shelf_shortens_the_longest_log(tmp_path: Path) -> None:
     assert await joined(read(folder / "b.log")) == b"short"
     assert await shelf.shorten("none", 1) == 0
     assert await shelf.measure(["none"]) == {"none": 0}
+
+
+@pytest.mark.parametrize(("start", "missing"), [(0, 8200), (4000, 4200), (8199, 1), (8200, 0), (8250, 0)])
+@pytest.mark.parametrize("margin", [0, 20, 9000])
+async def test_who_goes_on_is_told_what_was_dropped_since(
+    log: Path, start: int, missing: int, margin: int
+) -> None:
+    """Of what it has not seen; not of what is read with it to know secrets."""
+    source = Source("", log, Masker(["never there"]).reading(), start, margin)
+    note = f"… {missing} bytes were dropped here …\n".encode() if missing else b""
+    shown = [piece async for piece in see([source])]
+    assert b"".join(piece.text for piece in shown) == note + text()[max(start, 8200) :]
+    assert shown[-1].position == LINE * LINES

@@ -12,9 +12,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from phased.errors import FileUnreadable
+from phased.access.masking import Masker
+from phased.errors import FileUnreadable, Unavailable
+from phased.logs import reading
 from phased.logs.growing import LONGEST_LINE
-from phased.logs.viewing import Source, follow, view
+from phased.logs.viewing import Piece, Source, follow, see, view
 from tests.logs.test_reading import Masking
 
 pytestmark = pytest.mark.anyio
@@ -301,3 +303,76 @@ async def test_each_log_has_its_own_transform(tmp_path: Path) -> None:
     reader.ended.set()
     await reader.take(follow(tmp_path / "a", reader.ended.wait, transform=Masking(b"secret")))
     assert reader.seen == b"the *** is out\n"
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("block", [1, 3, 64])
+async def test_who_goes_on_where_the_pieces_broke_off_has_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, *, labelled: bool
+) -> None:
+    """After any number of them, also within a secret and within a line."""
+    monkeypatch.setattr(reading, "BLOCK", block)
+    content = b"one secret\ntwo secsecret\n\nsecretsecret three"
+    append(tmp_path / "a", content)
+    masker = Masker(["secret"])
+
+    def seen(start: int | None) -> AsyncGenerator[Piece, None]:
+        source = Source("a", tmp_path / "a", masker.reading(), start, masker.margin)
+        return see([source], labelled=labelled)
+
+    whole = [piece async for piece in seen(None)]
+    shown = b"".join(piece.text for piece in whole)
+    assert b"secret" not in shown
+    for count in range(1, len(whole)):
+        rest = b"".join([piece.text async for piece in seen(whole[count - 1].position)])
+        assert b"".join(piece.text for piece in whole[:count]) + rest == shown
+
+
+async def test_an_end_before_its_time_shows_no_beginnings(tmp_path: Path) -> None:
+    """Neither of a line nor of a secret: they are whole for who comes back."""
+    append(tmp_path / "a", b"one\ntwo sec")
+
+    async def broken() -> None:
+        raise Unavailable("cannot go on")
+
+    for labelled, shown in ((False, b"one\ntwo "), (True, b"a | one\n")):
+        pieces: list[Piece] = []
+        source = Source("a", tmp_path / "a", Masker(["secret"]).reading())
+
+        async def take(source: Source, pieces: list[Piece], *, labelled: bool) -> None:
+            async with aclosing(see([source], broken, labelled=labelled)) as seen:
+                async for piece in seen:
+                    pieces.append(piece)  # noqa: PERF401 - all that come before it is raised
+
+        with pytest.raises(Unavailable):
+            await take(source, pieces, labelled=labelled)
+        assert b"".join(piece.text for piece in pieces) == shown
+        assert pieces[-1].position == (8 if not labelled else 4)
+
+
+async def test_a_log_that_has_begun_and_is_gone_is_told_once(tmp_path: Path) -> None:
+    """What comes in its place is shown."""
+    log, reader = tmp_path / "run" / "log", Reader()
+    source = Source("a", log, begun=True)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reader.take, view([source], reader.ended.wait, notice=reader.notice))
+        await reader.hears("its log is gone")
+        append(log.parent / "other", b"x")
+        append(log, b"new\n")
+        await reader.sees(b"a | new\n")
+        await reader.end()
+    assert len(reader.notices) == 1
+
+
+async def test_a_fifo_among_others_is_told_and_hurts_none_of_them(tmp_path: Path) -> None:
+    """And so is a symbolic link, which leads nowhere."""
+    append(tmp_path / "a", b"one\n")
+    os.mkfifo(tmp_path / "b")
+    (tmp_path / "c").symlink_to(tmp_path / "a")
+    notices: list[str] = []
+    sources = [Source(name, tmp_path / name) for name in "abc"]
+    assert await collected(view(sources, notice=notices.append)) == b"a | one\n"
+    assert [notice.endswith("it is no regular file; remove what is in its place") for notice in notices] == [
+        True,
+        True,
+    ]

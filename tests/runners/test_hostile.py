@@ -11,12 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGSTOP, SIGTERM
 
+import anyio
 import pytest
 
 from phased.engine.clock import SystemClock
 from phased.errors import SupervisorLost
 from phased.ports import RunExited, RunNotStarted, RunRequest
 from phased.runners.process import ProcessRunner
+from phased.supervisor.census import children_of, look
 from phased.supervisor.generation import generations
 from phased.supervisor.journal import read_journal
 from tests.runners.build import (
@@ -137,6 +139,79 @@ async def test_a_chain_of_forks_whose_links_exit_at_once_ends(place: Place) -> N
         await until_async(runner.leftovers)
         await _end(runner, request)
         assert await runner.leftovers() == {}
+
+
+_CHAINS = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+end = time.monotonic() + 8
+for _ in range(30):
+    if os.fork() == 0:
+        while time.monotonic() < end:
+            time.sleep(0.002)
+            if os.fork():
+                os._exit(0)
+            os.setsid()
+        os._exit(0)
+time.sleep(120)
+"""
+"""Should the test fail, the chains end by themselves."""
+_MOST_ZOMBIES = 5000
+
+
+def _zombies_of(parent: int) -> int:
+    found = filter(None, map(look, children_of(parent)))
+    return sum(not process.living for process in found)
+
+
+async def test_many_chains_of_forks_at_once_leave_the_supervisor_to_others(place: Place) -> None:
+    """It reaps while it signals: else each look at all takes longer than the last, until pids are used up."""
+    (place.root / "chains.py").write_text(_CHAINS)
+    most = 0
+    async with place.runner() as runner:
+        request = place.request(f"exec {sys.executable} -I -S {place.root}/chains.py")
+        await runner.start([request])
+        await until_started(runner, [request.run_id])
+        [supervisor] = place.supervisors()
+        await until(lambda: len(children_of(supervisor)) > 20)
+
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                most = max(most, _zombies_of(supervisor))
+                await anyio.sleep(0.1)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            await _end(runner, request)
+            group.cancel_scope.cancel()
+        assert most < _MOST_ZOMBIES
+        assert await runner.leftovers() == {}
+        assert outcome((await until_ended(runner, [request.run_id]))[request.run_id]) == "signal 9"
+
+
+_TO_ITS_PIPE = "env -i setsid -f prlimit --msgqueue=90000 sleep 300; exit 0"
+"""It has lost parents, session, variables and mark; its output is still the run's."""
+
+
+async def test_what_lost_its_mark_as_well_is_known_by_the_pipe_that_it_writes_to(place: Place) -> None:
+    """A pipe is one run's alone, as long as it is there."""
+    async with place.runner() as runner:
+        others = [place.request("sleep 300") for _ in range(3)]
+        request = place.request(_TO_ITS_PIPE)
+        await runner.start([*others, request])
+        await until_ended(runner, [request.run_id])
+
+        async def is_there() -> bool:
+            return [p.command for left in (await runner.leftovers()).values() for p in left] == ["sleep"]
+
+        await until_async(is_there)
+        assert (await runner.leftovers()).keys() == {request.run_id}
+        assert await runner.signal(request.run_id, SIGKILL) == 1
+        assert await runner.leftovers() == {}
+        assert all([await runner.processes(other.run_id) for other in others]), "nobody else was signalled"
+        for other in others:
+            await _end(runner, other)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,27 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
+import anyio
 import pytest
 
+import phased
 from phased.ports import Runner
+from phased.runners import search, wards
+from phased.runners.remains import Trace
 from phased.supervisor.census import look
-from tests.runners.build import MARKER, Place, until, until_async, until_ended
+from tests.runners.build import (
+    MARKER,
+    Place,
+    log_of,
+    outcome,
+    until,
+    until_async,
+    until_ended,
+    until_started,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -139,6 +154,104 @@ async def test_a_start_that_is_not_on_record_leaves_no_orphan_unknown(
         await until(lambda: (place.logs / "k").read_text() == "open\n")
         assert [p.command for p in (await runner.leftovers()).get("keeper.1", [])] == ["sleep"]
         assert await runner.signal("keeper.1", signal.SIGKILL) == 1
+
+
+_SLOW_TO_BEGIN = f"""
+import os, signal, sys, time
+sys.path.insert(0, {str(Path(phased.__file__).parents[1])!r})
+from phased.supervisor.actions import Actions
+from phased.supervisor.loop import main
+
+class Dying(Actions):
+    def spawn(self, argv, environment, output, to_default):
+        supervisor = os.getpid()
+        if os.fork() == 0:
+            os.dup2(output, 1), os.dup2(output, 2)
+            os.closerange(3, 1000)
+            while os.getppid() == supervisor:
+                time.sleep(0.005)
+            time.sleep(0.5)
+            os.setsid()
+            os.execve(argv[0], argv, environment)
+        os.kill(supervisor, signal.SIGKILL)
+
+main(sys.argv[-1], Dying())
+"""
+"""Dies while it spawns, so that only the intent is on record; what it spawned shows its run's id later."""
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_what_was_being_spawned_when_its_supervisor_died_is_looked_for_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch, adopted: bool
+) -> None:
+    """It is not told to be lost while it runs (rule 2)."""
+    monkeypatch.setattr(search, "_PATIENCE", 60.0)
+    request = place.request(f"while [ ! -e {place.workspace}/gate ]; do sleep 0.02; done; echo open")
+    program = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _SLOW_TO_BEGIN]
+    async with AsyncExitStack() as stack:
+        runner = await stack.enter_async_context(place.runner(program=program))
+        await runner.start([request])
+        if adopted:
+            await stack.aclose()
+            runner = await stack.enter_async_context(place.runner())
+            assert await runner.known([request.run_id]) == {request.run_id: "running"}
+        else:
+            await until_started(runner, [request.run_id])
+        assert any(process.leader for process in await runner.processes(request.run_id))
+        _open(place)
+        ended = await until_ended(runner, [request.run_id])
+        assert outcome(ended[request.run_id]) == 0
+        await until(lambda: log_of(request) == "open\n")
+        await runner.forget([request.run_id])
+
+
+_PARENT = """
+import os, sys, time
+pid = os.fork()
+if pid == 0:
+    time.sleep(300)
+print(pid, flush=True)
+sys.stdin.readline()
+os.waitpid(pid, 0)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def parent() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that prints the pid of its child, and takes the status of that when it reads a line."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-I", "-S", "-c", _PARENT]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_the_status_of_a_stranger_is_had_once_its_parent_has_taken_it(
+    parent: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel has it on record only then, which is later than the end itself (Linux 6.15)."""
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 15):
+        pytest.skip("this kernel keeps no status of strangers")
+    monkeypatch.setattr(wards, "_PATIENCE", 60.0)
+    told: list[tuple[str, int | None]] = []
+    assert parent.stdin
+    assert parent.stdout
+    child = look(int(parent.stdout.readline()))
+    assert child is not None
+    found = wards.Wards(lambda run_id, status: told.append((run_id, status)))
+    assert found.take(Trace("r.1", "", pid=child.pid, start_time=child.start))
+    os.kill(child.pid, signal.SIGKILL)
+    await until(lambda: _is_dead(child.pid))
+    for _ in range(20):
+        await anyio.lowlevel.checkpoint()
+    assert told == [], "it is not known yet"
+    parent.stdin.write(b"\n")
+    await until(lambda: told)
+    assert told == [("r.1", signal.SIGKILL)]
+    found.close()
 
 
 def _open(place: Place) -> None:

@@ -351,8 +351,9 @@ async def test_a_supervisor_that_is_only_stopped_is_not_taken_for_dead(place: Pl
         os.kill(pid, signal.SIGCONT)
 
 
-async def test_another_boot_means_that_everything_ended(place: Place) -> None:
-    """A pid of that time is a stranger now (rule 18)."""
+@pytest.mark.parametrize("what", ["boot", "namespace", "init"])
+async def test_another_boot_means_that_everything_ended(place: Place, what: str) -> None:
+    """A pid of that time is a stranger now (rule 18); also where only the container was started anew."""
     request = place.request("exec sleep 300")
     async with place.runner() as runner:
         await runner.start([request])
@@ -362,7 +363,7 @@ async def test_another_boot_means_that_everything_ended(place: Place) -> None:
     os.kill(pid, signal.SIGKILL)
     await until(lambda: not place.supervisors())
     journal = place.state / "supervisors" / "1" / "journal"
-    _pretend_another_boot(journal)
+    _pretend_another(what, journal)
     async with place.runner() as runner:
         [fate] = (await runner.known([request.run_id])).values()
         assert isinstance(fate, RunLost)
@@ -374,9 +375,29 @@ async def test_another_boot_means_that_everything_ended(place: Place) -> None:
     os.kill(process.pid, signal.SIGKILL)
 
 
-def _pretend_another_boot(journal: Path) -> None:
+def _pretend_another(what: str, journal: Path) -> None:
     first, *others = journal.read_bytes().splitlines(keepends=True)
     record = json.loads(first[9:])
-    record[3]["boot"] = "another"
+    record[3][what] = "another"
     body = json.dumps(record, separators=(",", ":")).encode()
     journal.write_bytes(b"%08x %s\n" % (crc32(body), body) + b"".join(others))
+
+
+async def test_the_next_daemon_is_given_a_copy_of_every_output(place: Place) -> None:
+    """What a step wrote last, and its supervisor never read, is not lost with that (rule 11)."""
+    go = place.root / "go"
+    request = place.request(f"echo begin; while [ ! -e {go} ]; do sleep 0.02; done; echo end")
+    async with place.runner() as runner:
+        await runner.start([request])
+        await until(lambda: log_of(request) == "begin\n")
+    [supervisor] = place.supervisors()
+    async with place.runner() as runner:
+        assert await runner.known([request.run_id]) == {request.run_id: "running"}
+        [pid] = [process.pid for process in await runner.processes(request.run_id) if process.leader]
+        os.kill(supervisor, signal.SIGSTOP)
+        go.touch()
+        await until(lambda: not ((now := look(pid)) and now.living))
+        os.kill(supervisor, signal.SIGKILL)
+        await until_ended(runner, [request.run_id])
+        await until(lambda: log_of(request) == "begin\nend\n")
+        await runner.forget([request.run_id])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +86,8 @@ class House:
     clock: Clock
     base_of: Callable[[str], Mapping[str, str]]
     """What every command in a directory starts with."""
+    state_lost: Callable[[], str | None]
+    """Why what is saved will not be found again, if so."""
     draining: anyio.Event = field(default_factory=anyio.Event)
     """Set once new work is refused and streams end."""
     listeners: tuple[Listener, ...] = ()
@@ -106,9 +108,12 @@ class House:
         return list(gateways([(one.name, one.origin) for one in self.listeners], self.facts.region))
 
     def trouble(self) -> str | None:
-        """Why statuses cannot be saved, if they cannot."""
+        """Why statuses cannot be saved, or not where they are looked for, if so."""
         error = self.engine.store_error
-        return None if error is None else str(error)
+        if error is not None:
+            return str(error)
+        lost = self.state_lost()
+        return None if lost is None else f"cannot keep the state: {lost}"
 
     def daemon_message(self) -> Daemon:
         """The daemon as the native service shows it."""
@@ -183,20 +188,30 @@ class House:
             (label, self.log_path(record.id, step_id))
             for step_id, label in steps_shown(steps, wanted, record.id)
         ]
+        begun = [step.id for step in stored.status.steps if step.started_at is not None and step.run_id]
         live = self.engine.live(record.id)
         ended = live.done.wait if live is not None and not live.done.is_set() else None
-        return self._logs(record.environment_id, parts, ended)
+        logs = self._logs(record.environment_id, parts, ended)
+        return replace(logs, begun=frozenset(self.log_path(record.id, step_id) for step_id in begun))
 
-    async def logs_of_service(self, call: Call, service_id: str, part: str = "start") -> Logs:
+    async def logs_of_service(
+        self, call: Call, service_id: str, part: str = "start", wanted: str | None = None
+    ) -> Logs:
         """What the start command of a service's newest session wrote, or its `ready` or `stop` commands.
 
-        Raises NotFound, PermissionDenied.
+        `wanted`: of that session, which need not be the newest any more. Raises NotFound, PermissionDenied.
         """
         live = self.automations.service(service_id)
         permit_logs(call, ResourceType.SERVICE, live.record.environment_id)
         session = live.progress.session
         if part not in SERVICE_LOGS:
             raise NotFound(f"cannot find a step {part[:128]!r} of a service; there are: start, ready, stop")
+        if wanted and wanted != session:
+            self.log_path(live.id, wanted)  # raises for what is no id
+            path = self.log_path(live.id, SERVICE_LOGS[part](wanted.partition(".")[0]))
+            return replace(
+                self._logs(live.record.environment_id, [(live.reference, path)], None), session=wanted
+            )
         parts = [(live.reference, self.log_path(live.id, SERVICE_LOGS[part](session)))] if session else []
 
         async def ended() -> None:
@@ -204,7 +219,9 @@ class House:
                 await self.engine.services.until_rest(live)
 
         resting = live.progress.state in RESTING
-        return self._logs(live.record.environment_id, parts, None if resting else ended)
+        begun = part == "start" and live.progress.started_at is not None
+        logs = self._logs(live.record.environment_id, parts, None if resting else ended)
+        return replace(logs, session=session, begun=frozenset(path for _, path in parts if begun))
 
     def _logs(
         self,

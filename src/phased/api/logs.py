@@ -1,16 +1,19 @@
 """Logs over HTTP: replay and follow, of a whole execution, one of its steps, or a service.
 
-Knows where logs lie and how a view of them is asked for: `?follow=0`, `?step=`, `?tail=`, `Range`. Must not
-know how a log is written. A log of any size costs the daemon a block of memory.
+Knows where logs lie and how a view of them is asked for: `?follow=0`, `?step=`, `?tail=`, `?from=`, `Range`.
+Must not know how a log is written. A log of any size costs the daemon a block of memory.
+
+`?framed=1` answers FRAMED, for a reader that goes on where a stream broke off. Each frame is a line
+`KIND PART POSITION LENGTH` and so many bytes: `log` shows some of a log, `note` says what somebody did to it,
+`end` that nothing more will come. `?from=` takes the newest position of each part, in order.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,9 +22,9 @@ from starlette.responses import Response, StreamingResponse
 from phased.api.failures import Refusal
 from phased.contract.error_code import ErrorCode
 from phased.contract.resource import ResourceRole, ResourceType
-from phased.errors import InvalidArgument, NotFound
-from phased.logs.reading import Transform, read
-from phased.logs.viewing import Source, follow, view
+from phased.errors import FileUnreadable, InvalidArgument, NotFound, Unavailable
+from phased.logs.reading import extent, note, opened, read
+from phased.logs.viewing import Ended, Piece, Source, see
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,7 +35,11 @@ if TYPE_CHECKING:
 EXECUTION_PATH: Final = "/logs/executions/{id}"
 SERVICE_PATH: Final = "/logs/services/{id}"
 
+FRAMED: Final = "application/x-phased-log"
+"""The type of an answer in frames."""
+
 _TYPE: Final = "text/plain; charset=utf-8"
+_MOST_DIGITS: Final = 18
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
@@ -46,6 +53,10 @@ class Logs:
     ended: Callable[[], Awaitable[object]] | None
     """Returns once nothing more will be written; None: it has ended."""
     masker: Masker
+    begun: frozenset[Path] = frozenset()
+    """Those that were there once: what writes them has begun."""
+    session: str = ""
+    """Of a service: which it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,9 @@ class Asked:
     tail: int | None
     span: tuple[int | None, int | None] | None
     """The first and the last byte of a range; (None, n): the last n."""
+    starts: Sequence[int | None]
+    """Where to go on in each part; None: as for who has seen nothing of it. Empty: so it is for all."""
+    framed: bool
 
 
 async def execution_logs(request: Request) -> Response:
@@ -68,10 +82,16 @@ async def execution_logs(request: Request) -> Response:
 
 
 async def service_logs(request: Request) -> Response:
-    """The log of a service's newest session; `?step=` names what its ready or stop commands wrote."""
+    """The log of a service's newest session; `?step=` names what its ready or stop commands wrote.
+
+    `?session=` is for who has begun to read one, and goes on with that.
+    """
     call: Call = request.scope["call"]
     logs = await call.house.logs_of_service(
-        call, request.path_params["id"], request.query_params.get("step") or "start"
+        call,
+        request.path_params["id"],
+        request.query_params.get("step") or "start",
+        request.query_params.get("session"),
     )
     return _answer(call, logs, request)
 
@@ -85,14 +105,38 @@ def permit_logs(call: Call, resource: ResourceType, environment_id: str) -> None
 
 def _answer(call: Call, logs: Logs, request: Request) -> Response:
     asked = _asked(request.query_params, request.headers.get("range"))
+    if asked.starts and len(asked.starts) != len(logs.parts):
+        raise InvalidArgument(f"cannot use ?from=: it has a position for each of {len(logs.parts)} logs")
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    if len(logs.parts) == 1 and not logs.labelled:
+        _check(logs, *logs.parts[0], resumed=bool(asked.starts))
+        headers["accept-ranges"] = "bytes"
     if asked.span is not None:
         return _range(logs, asked.span, headers, with_body=request.method != "HEAD")
-    if len(logs.parts) == 1 and not logs.labelled:
-        headers["accept-ranges"] = "bytes"
+    if logs.session:
+        headers["phased-session"] = logs.session
+    kind = FRAMED if asked.framed else _TYPE
     if request.method == "HEAD":
-        return Response(headers=headers, media_type=_TYPE)
-    return StreamingResponse(_whole(call, logs, asked), headers=headers, media_type=_TYPE)
+        return Response(headers=headers, media_type=kind)
+    shown = _frames(call, logs, asked) if asked.framed else _text(call, logs, asked)
+    return StreamingResponse(shown, headers=headers, media_type=kind)
+
+
+def _check(logs: Logs, label: str, path: Path, *, resumed: bool) -> None:
+    """A log alone has an error of its own, before anything is answered. Raises NotFound, Refusal.
+
+    Who goes on with it is told in a note that it is gone, as who had not to come again.
+    """
+    try:
+        with opened(path):
+            return
+    except NotFound as error:
+        if path in logs.begun and not resumed:
+            raise NotFound(
+                f"cannot show what {label} wrote: its log is gone, {path} was deleted or moved"
+            ) from error
+    except FileUnreadable as error:
+        raise Refusal(ErrorCode.FAILED_PRECONDITION, str(error), status=409) from error
 
 
 def _asked(query: Mapping[str, str], span: str | None) -> Asked:
@@ -100,11 +144,28 @@ def _asked(query: Mapping[str, str], span: str | None) -> Asked:
     tail = query.get("tail")
     if tail is not None and not (tail.isascii() and tail.isdigit() and len(tail) < 12):
         raise InvalidArgument("cannot use ?tail=: it is a number of lines")
-    word = query.get("follow", "1").lower()
-    if word not in {"0", "1", "true", "false"}:
-        raise InvalidArgument("cannot use ?follow=: it is 0 or 1")
+    follow, framed = _switch(query, "follow", "1"), _switch(query, "framed", "0")
     lines = None if tail is None else int(tail)
-    return Asked(word in {"1", "true"}, lines, _span(span) if lines is None else None)
+    starts = _starts(query["from"]) if "from" in query else ()
+    whole = lines is None and not starts and not framed
+    return Asked(follow, lines, _span(span) if whole else None, starts, framed)
+
+
+def _switch(query: Mapping[str, str], name: str, otherwise: str) -> bool:
+    word = query.get(name, otherwise).lower()
+    if word not in {"0", "1", "true", "false"}:
+        raise InvalidArgument(f"cannot use ?{name}=: it is 0 or 1")
+    return word in {"1", "true"}
+
+
+def _starts(text: str) -> Sequence[int | None]:
+    """Positions with commas between them; what is empty is not known."""
+    words = text.split(",")
+    if not all(not word or (word.isascii() and word.isdigit()) for word in words) or any(
+        len(word) > _MOST_DIGITS for word in words
+    ):
+        raise InvalidArgument("cannot use ?from=: it is the byte to go on at, of each log, with commas")
+    return [int(word) if word else None for word in words]
 
 
 def _span(header: str | None) -> tuple[int | None, int | None] | None:
@@ -118,38 +179,64 @@ def _span(header: str | None) -> tuple[int | None, int | None] | None:
     return first, last
 
 
-async def _whole(call: Call, logs: Logs, asked: Asked) -> AsyncGenerator[bytes, None]:
-    ended = None
-    if asked.follow and logs.ended is not None:
-        ended = partial(call.house.end_of, call.caller, logs.ended)
-    async with aclosing(_blocks(logs, ended, asked.tail)) as blocks:
-        async for block in blocks:
-            yield block
+async def _text(call: Call, logs: Logs, asked: Asked) -> AsyncGenerator[bytes, None]:
+    """For people and programs that read text; what somebody did to a log is told within it."""
+    with suppress(Unavailable):
+        async with aclosing(_pieces(call, logs, asked)) as pieces:
+            async for piece in pieces:
+                if text := piece.text or _noted(logs, piece):
+                    yield text
 
 
-def _blocks(
-    logs: Logs, ended: Callable[[], Awaitable[None]] | None, tail: int | None
-) -> AsyncGenerator[bytes, None]:
-    if logs.labelled:
-        sources = [Source(label, path, _masked(logs)) for label, path in logs.parts]
-        return view(sources, ended, tail=tail)
-    if not logs.parts:
-        return _nothing()
-    path = logs.parts[0][1]
-    if ended is not None:
-        return follow(path, ended, tail=tail, transform=_masked(logs))
-    return read(path, tail=tail, transform=_masked(logs)) if path.exists() else _nothing()
+async def _frames(call: Call, logs: Logs, asked: Asked) -> AsyncGenerator[bytes, None]:
+    """For who comes back where the stream ends without its end being told."""
+    with suppress(Unavailable):
+        async with aclosing(_pieces(call, logs, asked)) as pieces:
+            async for piece in pieces:
+                kind, content = ("log", piece.text) if piece.told is None else ("note", piece.told.encode())
+                yield f"{kind} {piece.part} {piece.position} {len(content)}\n".encode() + content
+        yield b"end 0 0 0\n"
 
 
-def _masked(logs: Logs) -> Transform | None:
-    """For one reading of one log."""
-    return logs.masker.reading() if logs.masker else None
+def _noted(logs: Logs, piece: Piece) -> bytes:
+    if piece.told is None:
+        return b""
+    label = f"{logs.parts[piece.part][0]} | ".encode() if logs.labelled else b""
+    return label + note(piece.told)
 
 
-async def _nothing() -> AsyncGenerator[bytes, None]:
-    """What never started wrote nothing."""
-    return
-    yield b""
+def _pieces(call: Call, logs: Logs, asked: Asked) -> AsyncGenerator[Piece, None]:
+    """Raises Unavailable where the reader has to come again."""
+    starts = asked.starts or [None] * len(logs.parts)
+    sources = [
+        Source(
+            label,
+            path,
+            logs.masker.reading() if logs.masker else None,
+            start,
+            logs.masker.margin if logs.masker else 0,
+            begun=path in logs.begun,
+        )
+        for (label, path), start in zip(logs.parts, starts, strict=True)
+    ]
+    ended = _until(call, logs.ended) if asked.follow and logs.ended is not None else None
+    return see(sources, ended, tail=asked.tail, labelled=logs.labelled)
+
+
+def _until(call: Call, ended: Callable[[], Awaitable[object]]) -> Ended:
+    async def until() -> None:
+        over = False
+
+        async def wait() -> None:
+            nonlocal over
+            await ended()
+            over = True
+
+        await call.house.end_of(call.caller, wait)
+        if not over:
+            raise Unavailable("cannot go on with this log: the daemon ends, or you are not served any more")
+
+    return until
 
 
 def _range(
@@ -159,7 +246,7 @@ def _range(
     if logs.labelled or len(logs.parts) != 1:
         raise InvalidArgument("cannot give a range of several steps; name one with ?step=")
     path = logs.parts[0][1]
-    size = path.stat().st_size if path.exists() else 0
+    size = extent(path).size
     first, last = span
     begin = max(size - (last or 0), 0) if first is None else first
     end = size if first is None or last is None else min(last + 1, size)

@@ -6,15 +6,21 @@ Knows the client and how answers are shown. Must not know the state directory.
 from __future__ import annotations
 
 import sys
-from typing import Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 from phased.cli import finding, showing
 from phased.cli.connection import Connection
+from phased.cli.outlet import clean
 from phased.contract.execution import TaskExecution
 from phased.contract.phased_v1 import QueryTaskExecutionsRequest, QueryTaskExecutionsResponse
 from phased.contract.sort import Sort
 from phased.contract.sort import SortOrder as Order
 from phased.errors import NotFound
+
+if TYPE_CHECKING:
+    from phased.cli.options import Common
+    from phased.client.log_stream import LogPiece
 
 _NEWEST_FIRST: Final = ("createdAt", True)
 
@@ -63,8 +69,19 @@ def _found(
 def show_logs(daemon: Connection, which: str, *, step: str | None, follow: bool, tail: int | None) -> None:
     """What the steps of an execution wrote, as bytes on standard output. Raises NotFound."""
     execution = finding.find_execution(daemon, which)
-    with daemon.client.logs(execution.id, step=step, tail=tail, follow=follow) as blocks:
+    if follow:
+        write_followed(daemon.common, daemon.client.follow_logs(execution.id, step=step, tail=tail))
+        return
+    with daemon.client.logs(execution.id, step=step, tail=tail, follow=False) as blocks:
         for block in blocks:
             sys.stdout.buffer.write(block)
-            if follow:
-                sys.stdout.buffer.flush()
+
+
+def write_followed(common: Common, pieces: Iterable[LogPiece]) -> None:
+    """What comes of a log, at once, as bytes on standard output; what somebody did to it beside that."""
+    for piece in pieces:
+        if piece.is_note:
+            common.note(clean(f"note: {piece.text.decode(errors='replace')}"))
+        else:
+            sys.stdout.buffer.write(piece.text)
+            sys.stdout.buffer.flush()

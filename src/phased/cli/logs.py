@@ -5,6 +5,7 @@ Knows executions and where logs lie. Must not know how a file is followed.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -67,10 +68,13 @@ async def _show(common: Common, which: str, step: str | None, follow: bool, tail
     steps = _chosen(one, step)
     ended = _end_of(store, state, one) if follow else None
     paths = [state.log_path(one.record.id, each.id or "") for each in steps]
+    begun = {step.id for step in one.status.steps if step.started_at is not None and step.run_id}
     sources = [
-        Source(each.label or "", path, masker.reading() if masker else None)
+        Source(each.label or "", path, masker.reading() if masker else None, begun=each.id in begun)
         for each, path in zip(steps, paths, strict=True)
     ]
+    if len(sources) == 1:
+        _check_there(sources[0])
     if follow and one.status.completed_at is None and state.holder() is None:
         from phased.cli.executions import ABANDONED  # noqa: PLC0415 - see logs
 
@@ -86,6 +90,16 @@ async def _show(common: Common, which: str, step: str | None, follow: bool, tail
 def _write(block: bytes) -> None:
     """Bytes as they are: what a step wrote need not be text."""
     sys.stdout.buffer.write(block)
+
+
+def _check_there(source: Source) -> None:
+    """A log alone that is gone is an error; among others it is told in a note. Raises NotFound."""
+    from phased.errors import NotFound  # noqa: PLC0415 - see logs
+
+    if source.begun and not os.path.lexists(source.path):
+        raise NotFound(
+            f"cannot show what {source.label} wrote: its log is gone, {source.path} was deleted or moved"
+        )
 
 
 def _chosen(one: StoredExecution, wanted: str | None) -> list[PlanStep]:
@@ -120,18 +134,6 @@ def _blocks(
     ended: Callable[[], Awaitable[None]] | None,
     tail: int | None,
 ) -> AsyncGenerator[bytes, None]:
-    from phased.logs.reading import read  # noqa: PLC0415 - see logs
-    from phased.logs.viewing import follow, view  # noqa: PLC0415 - see logs
+    from phased.logs.viewing import show  # noqa: PLC0415 - see logs
 
-    if len(sources) > 1:
-        return view(sources, ended, tail=tail, notice=common.note)
-    path, transform = sources[0].path, sources[0].transform
-    if ended is not None:
-        return follow(path, ended, tail=tail, transform=transform, notice=common.note)
-    return read(path, tail=tail, transform=transform) if path.exists() else _nothing()
-
-
-async def _nothing() -> AsyncGenerator[bytes, None]:
-    """A step that never started wrote nothing."""
-    return
-    yield b""
+    return show(sources, ended, tail=tail, labelled=len(sources) > 1, notice=common.note)

@@ -13,6 +13,7 @@ import click
 from phased.cli import finding, showing
 from phased.cli.connection import connected
 from phased.cli.groups import LazyGroup
+from phased.cli.history_of_daemon import write_followed
 from phased.cli.options import Common, common_options, common_parameters
 from phased.cli.why import OUTDATED
 from phased.contract.phased_v1_service import ExplainServiceRequest, RestartServiceRequest
@@ -163,11 +164,12 @@ def logs(common: Common, which: str, step: str | None, follow: bool, tail: int |
     """
     with connected(common) as daemon:
         one = finding.find_service(daemon, which)
-        with daemon.client.service_logs(one.id, step=step, tail=tail, follow=follow) as blocks:
+        if follow:
+            write_followed(common, daemon.client.follow_service_logs(one.id, step=step, tail=tail))
+            return 0
+        with daemon.client.service_logs(one.id, step=step, tail=tail, follow=False) as blocks:
             for block in blocks:
                 sys.stdout.buffer.write(block)
-                if follow:
-                    sys.stdout.buffer.flush()
     return 0
 
 

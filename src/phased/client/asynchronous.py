@@ -16,6 +16,7 @@ import httpx
 from phased.client import transport, wire
 from phased.client.address import Address
 from phased.client.following import Following
+from phased.client.log_stream import FollowedLog, LogPiece
 from phased.client.methods import Method, Methods
 from phased.contract.base import Message
 from phased.contract.event import WatchEventsResponse
@@ -123,6 +124,21 @@ class AsyncClient(Methods):
         ):
             yield blocks
 
+    def follow_logs(
+        self,
+        execution_id: str,
+        *,
+        step: str | None = None,
+        tail: int | None = None,
+        patience: float = transport.PATIENCE,
+    ) -> AsyncGenerator[LogPiece, None]:
+        """The same until the execution has ended, also where its daemon ends before and another one comes.
+
+        That is looked for for `patience` seconds. Raises Refused, Unreachable.
+        """
+        query = transport.logs_query(step, tail, follow=True, framed=True)
+        return self._follow(transport.logs_path(execution_id), query, patience)
+
     @asynccontextmanager
     async def service_logs(
         self, service_id: str, *, step: str | None = None, tail: int | None = None, follow: bool = True
@@ -134,6 +150,18 @@ class AsyncClient(Methods):
             aclosing(self._blocks(answer)) as blocks,
         ):
             yield blocks
+
+    def follow_service_logs(
+        self,
+        service_id: str,
+        *,
+        step: str | None = None,
+        tail: int | None = None,
+        patience: float = transport.PATIENCE,
+    ) -> AsyncGenerator[LogPiece, None]:
+        """The same until that session has ended, with the same patience."""
+        query = transport.logs_query(step, tail, follow=True, framed=True)
+        return self._follow(transport.service_logs_path(service_id), query, patience)
 
     @asynccontextmanager
     async def events(
@@ -170,6 +198,26 @@ class AsyncClient(Methods):
             yield answer
         finally:
             await answer.aclose()
+
+    async def _follow(
+        self, path: str, query: Mapping[str, str], patience: float
+    ) -> AsyncGenerator[LogPiece, None]:
+        followed = FollowedLog(query, int(patience / transport.PAUSE))
+        while not followed.ended:
+            try:
+                async with (
+                    self._open("GET", path, params=followed.query) as answer,
+                    aclosing(self._blocks(answer)) as blocks,
+                ):
+                    followed.answered(answer.headers)
+                    async for block in blocks:
+                        for piece in followed.feed(block):
+                            yield piece
+                followed.closed()
+            except PhasedError as error:
+                followed.endure(error)
+            if not followed.ended:
+                await anyio.sleep(transport.PAUSE)
 
     async def _blocks(self, answer: httpx.Response) -> AsyncGenerator[bytes, None]:
         with transport.translated(self.address):

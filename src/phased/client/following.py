@@ -1,6 +1,6 @@
-"""What is news of an execution that is followed. Pure.
+"""What is news of an execution that is followed, and for how long its daemon may be silent. Pure.
 
-Knows statuses and their versions. Must not know connections.
+Knows statuses, their versions, and which failures pass. Must not know connections.
 """
 
 from __future__ import annotations
@@ -19,14 +19,33 @@ _PASSING: Final = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.ABORTED})
 ENDED: Final = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED})
 
 
+class Patience:
+    """How long a daemon has been silent, in tries."""
+
+    def __init__(self, tries: int) -> None:
+        """`tries` in a row may fail before the failure is raised."""
+        self._tries = tries
+        self._failed = 0
+
+    def heard(self) -> None:
+        """It gave a sign of life."""
+        self._failed = 0
+
+    def endure(self, error: PhasedError) -> None:
+        """Take it as a pause. Raises the error where that makes no sense, or lasts too long."""
+        passing = isinstance(error, Unreachable) or (isinstance(error, Refused) and error.code in _PASSING)
+        self._failed += 1
+        if not passing or self._failed > self._tries:
+            raise error
+
+
 class Following:
     """The newest copy of an execution, and how long its daemon has been silent."""
 
     def __init__(self, execution: TaskExecution, tries: int) -> None:
         """`tries` in a row may fail before the failure is raised."""
         self.execution = execution
-        self._tries = tries
-        self._failed = 0
+        self._patience = Patience(tries)
 
     @property
     def ended(self) -> bool:
@@ -41,7 +60,7 @@ class Following:
 
     def take(self, execution: TaskExecution) -> bool:
         """Whether this copy is newer; it counts as a sign of life."""
-        self._failed = 0
+        self._patience.heard()
         if _version(execution) <= _version(self.execution):
             return False
         self.execution = execution
@@ -49,10 +68,7 @@ class Following:
 
     def endure(self, error: PhasedError) -> None:
         """Take it as a pause. Raises the error where that makes no sense, or lasts too long."""
-        passing = isinstance(error, Unreachable) or (isinstance(error, Refused) and error.code in _PASSING)
-        self._failed += 1
-        if not passing or self._failed > self._tries:
-            raise error
+        self._patience.endure(error)
 
 
 def _version(execution: TaskExecution) -> int:

@@ -17,6 +17,7 @@ import httpx
 from phased.client import transport, wire
 from phased.client.address import Address
 from phased.client.following import Following
+from phased.client.log_stream import FollowedLog, LogPiece
 from phased.client.methods import Method, Methods
 from phased.contract.base import Message
 from phased.contract.execution import TaskExecution
@@ -115,6 +116,21 @@ class Client(Methods):
         with self._open("GET", transport.logs_path(execution_id), params=query) as answer:
             yield self._blocks(answer)
 
+    def follow_logs(
+        self,
+        execution_id: str,
+        *,
+        step: str | None = None,
+        tail: int | None = None,
+        patience: float = transport.PATIENCE,
+    ) -> Iterator[LogPiece]:
+        """The same until the execution has ended, also where its daemon ends before and another one comes.
+
+        That is looked for for `patience` seconds. Raises Refused, Unreachable.
+        """
+        query = transport.logs_query(step, tail, follow=True, framed=True)
+        return self._follow(transport.logs_path(execution_id), query, patience)
+
     @contextmanager
     def service_logs(
         self, service_id: str, *, step: str | None = None, tail: int | None = None, follow: bool = True
@@ -123,6 +139,18 @@ class Client(Methods):
         query = transport.logs_query(step, tail, follow=follow)
         with self._open("GET", transport.service_logs_path(service_id), params=query) as answer:
             yield self._blocks(answer)
+
+    def follow_service_logs(
+        self,
+        service_id: str,
+        *,
+        step: str | None = None,
+        tail: int | None = None,
+        patience: float = transport.PATIENCE,
+    ) -> Iterator[LogPiece]:
+        """The same until that session has ended, with the same patience."""
+        query = transport.logs_query(step, tail, follow=True, framed=True)
+        return self._follow(transport.service_logs_path(service_id), query, patience)
 
     @contextmanager
     def events(
@@ -156,6 +184,20 @@ class Client(Methods):
             yield answer
         finally:
             answer.close()
+
+    def _follow(self, path: str, query: Mapping[str, str], patience: float) -> Iterator[LogPiece]:
+        followed = FollowedLog(query, int(patience / transport.PAUSE))
+        while not followed.ended:
+            try:
+                with self._open("GET", path, params=followed.query) as answer:
+                    followed.answered(answer.headers)
+                    for block in self._blocks(answer):
+                        yield from followed.feed(block)
+                followed.closed()
+            except PhasedError as error:
+                followed.endure(error)
+            if not followed.ended:
+                time.sleep(transport.PAUSE)
 
     def _blocks(self, answer: httpx.Response) -> Iterator[bytes]:
         with transport.translated(self.address):

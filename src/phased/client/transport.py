@@ -120,9 +120,13 @@ def service_logs_path(service_id: str) -> str:
     return f"/logs/services/{service_id}"
 
 
-def logs_query(step: str | None, tail: int | None, *, follow: bool) -> Mapping[str, str]:
+def logs_query(
+    step: str | None, tail: int | None, *, follow: bool, framed: bool = False
+) -> Mapping[str, str]:
     """How a view of logs is asked for."""
     query = {"follow": "1" if follow else "0"}
+    if framed:
+        query["framed"] = "1"
     if step is not None:
         query["step"] = step
     if tail is not None:

@@ -121,7 +121,7 @@ class ServiceMachine:
             case e.ReadinessTimedOut():
                 return self._expire(now)
             case e.LimitReached():
-                return self._limit_reached(now)
+                return self._limit_reached(event, now)
         assert_never(event)
 
     def _move(self, event: Decided, **changes: Any) -> None:  # noqa: ANN401 - fields of ServiceProgress
@@ -401,7 +401,7 @@ class ServiceMachine:
         self.progress = replace(self.progress, limit_at=limit)
         return [i.RemindOfLimit(limit)]
 
-    def _limit_reached(self, now: Instant) -> Instructions:
+    def _limit_reached(self, event: e.LimitReached, now: Instant) -> Instructions:
         p = self.progress
         if p.killed and p.desired is Phase.DELETED:
             return self._remove(now)
@@ -409,7 +409,8 @@ class ServiceMachine:
             rest = self._rest(e.Failed(), now, cause=_UNREPORTED)
             return [*rest, i.EndLeftovers(p.session, 0.0)]
         if p.killed:
-            return self._rest(e.Failed(), now, cause=p.cause or _SURVIVED)
+            survived = event.left or _SURVIVED
+            return self._rest(e.Failed(), now, cause=f"{p.cause}; {survived}" if p.cause else survived)
         if p.state is S.CANCELLING:
             return self._hurry(now)
         late = None

@@ -210,9 +210,13 @@ class ReadinessTimedOut:
 
 @dataclass(frozen=True, slots=True)
 class LimitReached:
-    """Its end takes longer than it may."""
+    """Its end takes longer than it may.
+
+    `left`: what SIGKILL did not end, as a phrase; None where nobody has looked.
+    """
 
     at: float
+    left: str | None = None
 
 
 Reminder = ReadyDue | RestartDue | ReadinessTimedOut | LimitReached

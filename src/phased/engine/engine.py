@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from signal import SIGKILL
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -23,12 +24,12 @@ from phased.core.service_policy import ServiceLimits
 from phased.core.specs import Catalog, PlannedExecution
 from phased.engine.adoption import Adoption, Parts, ended_execution
 from phased.engine.driver import Driver
-from phased.engine.ending import Ending, Left
+from phased.engine.ending import Ending, Left, Patience
 from phased.engine.feed import Feed
 from phased.engine.outputs import collisions, refusal, variable
 from phased.engine.performer import Performer
 from phased.engine.places import OptionsOf
-from phased.engine.registry import Firing, LiveExecution, Registry, attempts_of
+from phased.engine.registry import Firing, LiveExecution, Registry, SharedRun, attempts_of
 from phased.engine.services.host import ServiceHost
 from phased.engine.services.live import LiveService
 from phased.errors import NotFound, OutputRefused, StoreError, Unsupported
@@ -351,19 +352,48 @@ class Engine:
         """Every process of a run that still lives."""
         return await self._runner.processes(run_id)
 
-    async def end_leftovers(self, which: Callable[[str], bool] = lambda _: True) -> str | None:
+    @property
+    def abandoned(self) -> list[SharedRun]:
+        """Runs that nobody needs any more and that are being ended."""
+        return [run for run in self._strays() if run.run_id in self._performer.abandoned]
+
+    @property
+    def outlived(self) -> list[SharedRun]:
+        """Runs that go on though no execution shows them: they were let go of, or could not be ended."""
+        return [run for run in self._strays() if run.run_id not in self._performer.abandoned]
+
+    def _strays(self) -> list[SharedRun]:
+        return [run for run in self._registry.runs.values() if run.started and not run.members]
+
+    def kill_abandoned(self) -> None:
+        """SIGKILL to runs that nobody needs any more and that are being ended."""
+        for run_id in self._performer.abandoned:
+            self._tasks.start_soon(self._ending.signal, run_id, SIGKILL)
+
+    async def abandoned_ended(self) -> None:
+        """Wait for the end of runs that nobody needs any more; it is bounded."""
+        for ended in list(self._performer.abandoned.values()):
+            await ended.wait()
+
+    def patience(self, *, hurried: bool = False) -> Patience:
+        """How long the limits wait from now on; `hurried`: for nothing to end by itself."""
+        stop_timeout = 0.0 if hurried else self._limits.stop_timeout
+        return self._ending.patience(stop_timeout, self._limits.kill_timeout)
+
+    async def end_leftovers(
+        self, which: Callable[[str], bool] = lambda _: True, patience: Patience | None = None
+    ) -> str | None:
         """End what ended commands left behind: SIGTERM, at the limit SIGKILL, and an end to the waiting.
 
-        `which` says of a run id whether it is meant. What could not be ended, as a phrase, or None.
+        `which` says of a run id whether it is meant; who gives the patience may shorten it meanwhile.
+        What could not be ended, as a phrase, or None.
         """
 
         async def look() -> Left:
             return {run_id: left for run_id, left in (await self.leftovers()).items() if which(run_id)}
 
-        for ended in list(self._performer.abandoned.values()):
-            await ended.wait()
-        patience = self._ending.patience(self._limits.stop_timeout, self._limits.kill_timeout)
-        return await self._ending.end(look, patience)
+        await self.abandoned_ended()
+        return await self._ending.end(look, patience or self.patience())
 
     async def left_by(self, live: LiveExecution) -> Left:
         """What ended runs of an execution left behind, by run id, if no other one needs them."""

@@ -5,7 +5,7 @@ Knows the engine and the runner's port. Must not know /proc or messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from phased.engine.engine import Engine
@@ -45,11 +45,36 @@ async def processes_of_all(engine: Engine) -> list[Found]:
     for run_id, owner in running.items():
         for process in await engine.processes(run_id):
             found[process.pid, process.start_time] = Found(owner, process)
-    for run_id, left in (await engine.leftovers()).items():
-        owner = running.get(run_id) or known.get(run_id) or known.get(run_id.partition(".")[0]) or Owner()
-        for process in left:
-            found[process.pid, process.start_time] = Found(owner, process, left_behind=True)
+    for one in await _left_behind(engine, {**known, **running}):
+        found[one.process.pid, one.process.start_time] = one
     return list(found.values())
+
+
+async def left_behind(engine: Engine) -> list[Found]:
+    """What ended commands left behind. Raises RunnerError where it cannot be asked for."""
+    running, known = _owners(engine)
+    return await _left_behind(engine, {**known, **running})
+
+
+async def _left_behind(engine: Engine, owners: Mapping[str, Owner]) -> list[Found]:
+    return [
+        Found(
+            owners.get(run_id) or owners.get(run_id.partition(".")[0]) or Owner(), process, left_behind=True
+        )
+        for run_id, left in (await engine.leftovers()).items()
+        for process in left
+    ]
+
+
+def owner_told(variables: Mapping[str, str]) -> Owner:
+    """Whose a process is by the variables that its command was started with."""
+    return Owner(
+        variables.get("PHASED_ENVIRONMENT_ID", ""),
+        variables.get("PHASED_EXECUTION_ID", ""),
+        variables.get("PHASED_STEP_ID", ""),
+        variables.get("PHASED_SERVICE_ID", ""),
+        variables.get("PHASED_TASK", "") or variables.get("PHASED_SERVICE", ""),
+    )
 
 
 def _owners(engine: Engine) -> tuple[dict[str, Owner], dict[str, Owner]]:

@@ -6,6 +6,7 @@ nothing: a FIFO or device that somebody put in a log's place is refused, and can
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import AsyncGenerator, Iterator
@@ -18,11 +19,17 @@ from phased.errors import FileUnreadable, NotFound
 
 BLOCK: Final = 64 * 1024
 """Bytes of the largest piece that a reader gives."""
+_NOT_REGULAR: Final = "it is no regular file; remove what is in its place"
 
 
 def dropped_note(count: int) -> bytes:
     """What a person reads in the place of bytes that are not there any more."""
-    return f"… {count} bytes were dropped here …\n".encode()
+    return note(f"{count} bytes were dropped here")
+
+
+def note(text: str) -> bytes:
+    """What a person reads of a log within it; a line of its own."""
+    return f"… {text} …\n".encode("utf-8", "surrogateescape")
 
 
 class Transform(Protocol):
@@ -146,10 +153,11 @@ def opened(path: Path) -> Iterator[int]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(f"cannot find the log {path}: it was never written, or it was deleted") from error
     except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from error
+        reason = _NOT_REGULAR if error.errno == errno.ELOOP else error.strerror or str(error)
+        raise _unreadable(path, reason) from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _unreadable(path, "it is no regular file; remove what is in its place")
+            raise _unreadable(path, _NOT_REGULAR)
         yield descriptor
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error

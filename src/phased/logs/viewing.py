@@ -6,24 +6,34 @@ A log that is cut short, replaced or deleted by somebody else is no error; `noti
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from phased.logs.growing import GrowingLog, Notice
+from phased.logs.growing import GrowingLog, Notice, Source, Told
 from phased.logs.reading import Transform
 
+__all__ = ["Ended", "Notice", "Piece", "Source", "follow", "see", "show", "view"]
+
 Ended = Callable[[], Awaitable[None]]
-"""Returns once nothing more will be written. Awaited again and again, and cancelled in between."""
+"""Returns once nothing more will be written. Awaited again and again, and cancelled in between.
+
+What it raises ends a view before its time: beginnings of lines and of secrets are not shown then.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One log of a view: where it lies, and what stands before each of its lines."""
+class Piece:
+    """Some of what a view shows. Of each log there is one at first, which may be empty."""
 
-    label: str
-    path: Path
-    transform: Transform | None = None
+    part: int
+    """The index of the log that it is of."""
+    text: bytes
+    position: int
+    """The byte of the log at which whoever has seen all pieces up to this one has to go on."""
+    told: str | None = None
+    """In the place of text: what somebody did to the log, in a sentence for people."""
 
 
 def follow(
@@ -31,7 +41,7 @@ def follow(
     ended: Ended,
     *,
     tail: int | None = None,
-    start: int = 0,
+    start: int | None = None,
     transform: Transform | None = None,
     notice: Notice | None = None,
 ) -> AsyncGenerator[bytes, None]:
@@ -39,8 +49,7 @@ def follow(
 
     The file need not exist yet. Raises FileUnreadable. Close it (`aclosing`) where it is not read to its end.
     """
-    log = GrowingLog(path, None, transform=transform, tail=tail, start=start, notice=notice)
-    return _grow([log], ended)
+    return show([Source("", path, transform, start)], ended, tail=tail, notice=notice)
 
 
 def view(
@@ -53,38 +62,71 @@ def view(
     """Several logs as one, each line with `label | ` before it; the last `tail` lines of each.
 
     Without `ended`: one after another, as they are now; of those that are missing, nothing. With it: also
-    what comes until `ended()`, whole lines, as they come. Raises FileUnreadable.
+    what comes until `ended()`, whole lines, as they come.
     """
-    logs = [
-        GrowingLog(source.path, source.label, transform=source.transform, tail=tail, notice=notice)
-        for source in sources
-    ]
-    return _grow(logs, ended)
+    return show(sources, ended, tail=tail, labelled=True, notice=notice)
 
 
-async def _grow(logs: Sequence[GrowingLog], ended: Ended | None) -> AsyncGenerator[bytes, None]:
+def see(
+    sources: Sequence[Source], ended: Ended | None = None, *, tail: int | None = None, labelled: bool = False
+) -> AsyncGenerator[Piece, None]:
+    """The same, or one log as it is, piece by piece: for a reader that goes on elsewhere where it broke off.
+
+    Raises FileUnreadable where a log without a label cannot be read.
+    """
+    return _grow([GrowingLog(source, tail=tail, labelled=labelled) for source in sources], ended)
+
+
+async def show(
+    sources: Sequence[Source],
+    ended: Ended | None = None,
+    *,
+    tail: int | None = None,
+    labelled: bool = False,
+    notice: Notice | None = None,
+) -> AsyncGenerator[bytes, None]:
+    """Several logs as one, or one as it is: `view` or `follow`. Raises FileUnreadable as `see`."""
+    async with aclosing(see(sources, ended, tail=tail, labelled=labelled)) as pieces:
+        async for piece in pieces:
+            if piece.told is not None and notice is not None:
+                notice(piece.told)
+            elif piece.text:
+                yield piece.text
+
+
+async def _grow(logs: Sequence[GrowingLog], ended: Ended | None) -> AsyncGenerator[Piece, None]:
     from anyio.lowlevel import checkpoint  # noqa: PLC0415 - heavy, and whoever reads one log whole needs it not
 
+    numbered = list(enumerate(logs))
     if ended is not None:
         from phased.logs.watching import Watch  # noqa: PLC0415 - inotify, for who follows
 
         with Watch(log.path.parent for log in logs) as watch:
-            touched: Sequence[GrowingLog] = logs
+            touched, first = numbered, True
             while True:
-                for block in _blocks(touched):
-                    yield block
+                for piece in _pieces(touched, also_empty=first):
+                    yield piece
                     await checkpoint()
+                first = False
                 changed = await watch.next(ended)
                 if changed is None:
                     break
-                touched = [log for log in logs if log.path in changed or log.path.parent in changed]
+                touched = [
+                    one for one in numbered if not changed.isdisjoint({one[1].path, one[1].path.parent})
+                ]
     for log in logs:
         log.finish()
-        for block in log.news():
-            yield block
-            await checkpoint()
+    for piece in _pieces(numbered):
+        yield piece
+        await checkpoint()
 
 
-def _blocks(logs: Sequence[GrowingLog]) -> Iterator[bytes]:
-    for log in logs:
-        yield from log.news()
+def _pieces(logs: Iterable[tuple[int, GrowingLog]], *, also_empty: bool = False) -> Iterator[Piece]:
+    for part, log in logs:
+        for new in log.news():
+            if isinstance(new, Told):
+                yield Piece(part, b"", log.position, new.text)
+            else:
+                yield Piece(part, new, log.position)
+        if also_empty:
+            yield Piece(part, b"", log.position)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from phased.observability import logger
 from phased.ports import Clock, RunLost, RunNotStarted, RunReport, RunRequest, RunStarted
 from phased.runners.link import Event, Link, LinkLost
 from phased.runners.remains import Remains, Trace
+from phased.runners.search import Search
 from phased.runners.tracks import Track, Tracks, exited
 from phased.runners.wards import Wards, become_heir
 from phased.supervisor import client
@@ -77,6 +78,7 @@ class Fleet:
         self._stillborn = 0
         self.links: list[Link] = []
         self.wards = Wards(self._ward_ended)
+        self._search = Search(self._looked_for)
 
     @property
     def has_silent(self) -> bool:
@@ -155,6 +157,7 @@ class Fleet:
         # The living first: they say which outputs of the dead they carry.
         for generation in [one for one in found if not await self._meet(one)]:
             self._learn(generation)
+        await self._search.over()  # for whoever adopts asks next what is known
 
     async def _meet(self, generation: Generation) -> bool:
         """Whether it lives."""
@@ -202,7 +205,8 @@ class Fleet:
     @property
     def inquires(self) -> bool:
         """Whether it is not known of a supervisor if it lives: nobody can tell its runs' processes now."""
-        return bool(self._inquiring) or any(link.closed for link in self.links)
+        unknown = bool(self._inquiring) or self._search.goes_on
+        return unknown or any(link.closed for link in self.links)
 
     async def settled(self) -> None:
         """Wait until that is known. Raises SupervisorLost where it takes too long."""
@@ -215,10 +219,13 @@ class Fleet:
     def _inquire(self, link: Link) -> None:
         if self._has_found_out(link):
             self._inquiring.discard(link)
-            self._found_out.set()
-            self._found_out = anyio.Event()
+            self._say_found_out()
         else:
             self._loop.call_later(_LOOK_AGAIN, self._inquire, link)
+
+    def _say_found_out(self) -> None:
+        self._found_out.set()
+        self._found_out = anyio.Event()
 
     def _has_found_out(self, link: Link) -> bool:
         if self._leaving:
@@ -326,7 +333,7 @@ class Fleet:
                 self.wards.take(trace)
         for trace in traces:
             self._tracks.events(None, trace.history)
-            if not trace.ended:
+            if not trace.ended and (trace.pid or not same):
                 self._take_over(trace, same=same)
         alive = self.wards.members(self.supervisors).keys() & remains.traces.keys()
         logs = {
@@ -337,6 +344,7 @@ class Fleet:
             self._remains.append(remains)
         else:
             remains.generation.remove()
+        self._search.begin(trace for trace in traces if same and not trace.ended and not trace.pid)
 
     def _take_over(self, trace: Trace, *, same: bool) -> None:
         now = self._clock.wall()
@@ -351,6 +359,14 @@ class Fleet:
             self._report(exited(trace.run_id, None, now))
         else:
             self._report(RunLost(trace.run_id, _MAY_HAVE_RUN, now))
+
+    def _looked_for(self, traces: Collection[Trace]) -> None:
+        """Of these only the intent was on record: found, or given up."""
+        for trace in traces:
+            self._take_over(trace, same=True)
+        alive = self.wards.members(self.supervisors)
+        self._carry_all({trace.run_id: trace.log for trace in traces if trace.run_id in alive}, {})
+        self._say_found_out()
 
     def _carry_all(self, logs: Mapping[str, str], copies: Mapping[str, int]) -> None:
         """Hand the outputs that still come to a living supervisor, unless one has them already."""
@@ -404,6 +420,7 @@ class Fleet:
     async def leave(self, patience: float) -> None:
         """Let go of all; supervisors that have nothing left to do are seen off, within so many seconds."""
         self._leaving = True
+        self._search.close()
         with anyio.move_on_after(patience):
             for link in list(self.links):
                 await self._part(link)
@@ -424,7 +441,10 @@ class Fleet:
         link.close()
         while childless:
             gone = link.reap()
-            lock = link.generation.take_lock()
+            try:
+                lock = link.generation.take_lock()
+            except FileNotFoundError:
+                return  # its directory was removed, so there is nothing to tidy
             if lock is not None:
                 os.close(lock)
             if lock is not None and gone:

@@ -26,6 +26,7 @@ from phased.supervisor.census import (
     identity_of_machine,
     look,
     mark_of,
+    pipes_of,
     run_in_environment,
     signal_all,
 )
@@ -34,6 +35,9 @@ from phased.supervisor.cgroups import kill_all, pids_in, remove
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SLACK = 0.02
 """Seconds: start times are cut to a kernel tick."""
+_PATIENCE = 0.5
+"""Seconds that a stranger's status is waited for, before it is called unknown."""
+_ASK_AGAIN = 0.02
 _GET_INFO = 0xC040FF0B  # PIDFD_GET_INFO: _IOWR(0xFF, 11, 64 bytes), linux/pidfd.h
 _INFO_EXIT = 8  # PIDFD_INFO_EXIT, since Linux 6.15
 _INFO = struct.Struct("QQ11Ii")
@@ -83,9 +87,19 @@ class Wards:
 
     def _leader_ended(self, run_id: str) -> None:
         ward = self._wards[run_id]
-        status = _status_of(ward.descriptor)
-        self._unwatch(ward)
-        self._ended(run_id, status)
+        self._loop.remove_reader(ward.descriptor)
+        self._find_status(ward, self._loop.time() + _PATIENCE)
+
+    def _find_status(self, ward: _Ward, until: float) -> None:
+        """The kernel has it on record once the parent has taken it, a moment after the end."""
+        if ward.descriptor < 0:
+            return  # closed meanwhile
+        status, may_come = _status_of(ward.descriptor)
+        if status is None and may_come and self._loop.time() < until:
+            self._loop.call_later(_ASK_AGAIN, self._find_status, ward, until)
+        else:
+            self._unwatch(ward)
+            self._ended(ward.trace.run_id, status)
 
     def _unwatch(self, ward: _Ward) -> None:
         if ward.descriptor >= 0:
@@ -96,12 +110,12 @@ class Wards:
     def output_of(self, run_id: str) -> int | None:
         """A new reading end of a run's pipe, from a process that has it; None where none has."""
         ward = self._wards.get(run_id)
-        pipe = f"pipe:[{ward.trace.pipe}]" if ward is not None else None
+        pipe = ward.trace.pipe if ward is not None else 0
         for process in self.members(()).get(run_id, []):
-            for path in _outputs(process.pid):
+            path = pipes_of(process.pid).get(pipe)
+            if path is not None:
                 with contextlib.suppress(OSError):
-                    if os.readlink(path) == pipe:
-                        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         return None
 
     def has(self, run_id: str) -> bool:
@@ -160,7 +174,7 @@ class Wards:
         ward = self._wards.get(run_id)
         cgroup = ward.trace.cgroup if ward is not None else ""
         killed = kill_all(cgroup) if cgroup and number == SIGKILL else 0
-        count = signal_all(lambda: self.members(known).get(run_id, []), number)
+        count = signal_all(lambda: self.members(known).get(run_id, []), number, self._loop.time)
         return max(killed, count)
 
     def close(self) -> None:
@@ -182,7 +196,7 @@ class _Evidence:
         self._wards = {ward.trace.run_id: ward for ward in wards}
         self._sessions = {ward.trace.pid: ward for ward in self._wards.values() if ward.trace.pid}
         self._marks = {ward.trace.mark: ward for ward in self._wards.values() if ward.trace.mark}
-        self._pipes = {f"pipe:[{ward.trace.pipe}]": ward for ward in self._wards.values() if ward.trace.pipe}
+        self._pipes = {ward.trace.pipe: ward for ward in self._wards.values() if ward.trace.pipe}
         self._in_cgroups = {
             pid: ward
             for ward in self._wards.values()
@@ -211,21 +225,16 @@ class _Evidence:
         if ward is None and process.pid not in self._heirs:
             return None
         mark = mark_of(process.pid)
+        if ward is not None and ward.trace.mark == 0 and process.pid not in self._heirs:
+            leader = look(ward.trace.pid)  # where it is gone, its number may have led another session since
+            return ward if leader is not None and _is_leader(ward.trace, leader) else None
         if ward is not None and ward.trace.mark in (0, mark):
             return ward
         return self._marks.get(mark) if process.pid in self._heirs else None
 
     def _by_output(self, process: Process) -> _Ward | None:
-        """What lost its parents, its session and its variables may still write into the pipe."""
-        for path in _outputs(process.pid):
-            with contextlib.suppress(OSError):
-                if (ward := self._pipes.get(os.readlink(path))) is not None:
-                    return ward
-        return None
-
-
-def _outputs(pid: int) -> tuple[str, str]:
-    return f"/proc/{pid}/fd/1", f"/proc/{pid}/fd/2"
+        found = (self._pipes.get(inode) for inode in pipes_of(process.pid))
+        return next((ward for ward in found if ward is not None), None)
 
 
 def _inherited(process: Process, processes: Mapping[int, Process], run_of: Mapping[int, str]) -> str | None:
@@ -241,21 +250,14 @@ def _inherited(process: Process, processes: Mapping[int, Process], run_of: Mappi
 
 
 def _find_leader(trace: Trace) -> Process | None:
-    """The process itself, by pid and start; without a pid, the session leader that shows the run's id.
+    """The process itself, by pid and start.
 
     A zombie is found too where it is our child, so that its status can be had; any other had ended before.
     """
-    if trace.pid:
-        process = look(trace.pid)
-        if process is None or not _is_leader(trace, process):
-            return None
-        return process if process.living or process.parent == os.getpid() else None
-    for process in everyone().values():
-        leads = process.living and process.session == process.pid
-        if leads and run_in_environment(process.pid) == trace.run_id:
-            trace.pid, trace.start_time = process.pid, process.start
-            return process
-    return None
+    process = look(trace.pid) if trace.pid else None
+    if process is None or not _is_leader(trace, process):
+        return None
+    return process if process.living or process.parent == os.getpid() else None
 
 
 def _is_leader(trace: Trace, process: Process) -> bool:
@@ -265,19 +267,22 @@ def _is_leader(trace: Trace, process: Process) -> bool:
     return trace.born_after - _SLACK <= process.start / _TICKS <= trace.born_before + _SLACK
 
 
-def _status_of(descriptor: int) -> int | None:
-    """The wait status of a process that has ended: as its parent, or from the kernel's record."""
+def _status_of(descriptor: int) -> tuple[int | None, bool]:
+    """The wait status of a process that has ended: as its parent, or from the kernel's record.
+
+    Also whether it may still come: the kernel keeps such records, and its parent has not taken it yet.
+    """
     with contextlib.suppress(ChildProcessError):
         result = os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG)
         if result is not None:
             exited = result.si_code == os.CLD_EXITED
-            return result.si_status << 8 if exited else result.si_status
-    with contextlib.suppress(OSError):
+            return (result.si_status << 8 if exited else result.si_status), False
+    try:
         answer = fcntl.ioctl(descriptor, _GET_INFO, _INFO.pack(_INFO_EXIT, *[0] * 13))
-        mask, *_, status = _INFO.unpack(answer)
-        if mask & _INFO_EXIT:
-            return int(status)
-    return None
+    except OSError:
+        return None, False
+    mask, *_, status = _INFO.unpack(answer)
+    return (int(status), False) if mask & _INFO_EXIT else (None, True)
 
 
 def become_heir() -> None:

@@ -5,10 +5,7 @@ Knows what runs by the engine, and the service manager. Must not know how a part
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +17,7 @@ from phased.errors import RunnerError
 from phased.observability import logger
 from phased.reloading import Handover, check_next
 from phased.serving.opening import Opened
+from phased.serving.signals import Requests
 from phased.systemd import ServiceManager, stop_reason
 
 if TYPE_CHECKING:
@@ -28,19 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Who wants it, and who is told."""
+    """Who is told, and who may ask for more."""
 
     manager: ServiceManager
     say: Say
-    stops: AsyncIterator[signal.Signals]
-    by: str
+    requests: Requests
 
 
 _FATES: Final = {"stop": "is stopped", "keep": "goes on"}
 
 
-async def end(settings: Settings, opened: Opened, server: Server, ending: Ending) -> None:
-    """Refuse new work, stop or leave what runs, let answers end.
+async def end(settings: Settings, opened: Opened, server: Server, ending: Ending, by: str) -> None:
+    """Refuse new work, stop or leave what runs, let answers end. `by`: the signal that asked for it.
 
     Raises RunnerError where systemd is to end what could not be stopped in time (rule 22).
     """
@@ -48,11 +45,11 @@ async def end(settings: Settings, opened: Opened, server: Server, ending: Ending
     in_time = True
     reason = await stop_reason()
     on_stop = "keep" if reason == "restart" else daemon.on_stop  # rule 23
-    plan = f"ending ({reason or ending.by}): running work {_FATES[on_stop]}"
+    plan = f"ending ({reason or by}): running work {_FATES[on_stop]}"
     ending.manager.stopping(plan)
     if reason:
         ending.say(plan)
-    logger("phased.daemon").info("ending", by=ending.by, reason=reason, on_stop=on_stop)
+    logger("phased.daemon").info("ending", by=by, reason=reason, on_stop=on_stop)
     house.drain()
     if on_stop == "stop":
         farewell = Farewell(house.engine, opened.clock, daemon.stop_timeout, ending.say)
@@ -69,41 +66,60 @@ async def end(settings: Settings, opened: Opened, server: Server, ending: Ending
         )
 
 
-def has_terminal() -> bool:
-    """Whether a terminal controls this process: its end is what SIGHUP means then (tty(4)).
+async def reload(settings: Settings, opened: Opened, server: Server, ending: Ending) -> Handover | None:
+    """Let go of all, for the next version; None where that cannot take over, and nothing has changed.
 
-    To be asked at the beginning: a terminal that has hung up is nobody's any more.
+    A stop that comes before anything is let go of wins; the next version obeys one that comes later.
     """
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
-
-
-async def reload(
-    settings: Settings, opened: Opened, server: Server, manager: ServiceManager, say: Say
-) -> Handover | None:
-    """Let go of all, for the next version; None where that cannot be loaded, and nothing has changed."""
     log = logger("phased.daemon")
-    tried = await anyio.run_process(check_next(), check=False, stdin=subprocess.DEVNULL)
-    if tried.returncode:
-        reason = tried.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        log.error("reload_refused", reason=reason)
-        say(f"cannot reload: the new version cannot be loaded ({reason}); this one goes on")
+    refusal = await _refusal_of_next(ending.requests) or opened.house.state_lost()
+    if ending.requests.stops:
         return None
-    manager.reloading(anyio.current_time())  # of CLOCK_MONOTONIC, as the loop of asyncio is
+    if refusal:
+        log.error("reload_refused", reason=refusal)
+        ending.say(f"cannot reload: {refusal}")
+        return None
+    ending.manager.reloading(anyio.current_time())  # of CLOCK_MONOTONIC, as the loop of asyncio is
     log.info("reloading")
-    say("reloading: running work goes on")
+    ending.say("reloading: running work goes on")
+    ending.requests.handed_over = True
     sockets = server.hand_over()
     opened.house.drain()
     with anyio.move_on_after(settings.daemon.drain_timeout):
         await server.finish()
-    return Handover(sockets, opened.hold.hand_over(), server.owns_path)
+    return Handover(sockets, opened.hold.hand_over(), server.owns_path, ending.requests.stops)
+
+
+async def _refusal_of_next(requests: Requests) -> str | None:
+    """Why the next version cannot be loaded, if it cannot; nobody waits for that once a stop is asked for."""
+    refusal: str | None = None
+
+    async def check() -> None:
+        nonlocal refusal
+        reason = await _failure_of_check()
+        if reason is not None:
+            refusal = f"the new version cannot be loaded ({reason}); this one goes on"
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(check)
+        await requests.until_stop()
+        tasks.cancel_scope.cancel()
+    return refusal
+
+
+async def _failure_of_check() -> str | None:
+    """What the check of the next version says last, if it fails."""
+    try:
+        tried = await anyio.run_process(check_next(), check=False, stdin=subprocess.DEVNULL)
+    except OSError as error:  # not even the interpreter is there
+        return str(error)
+    return tried.stderr.decode(errors="replace").strip().rpartition("\n")[2] if tried.returncode else None
 
 
 async def _kill_on_more(ending: Ending, farewell: Farewell) -> None:
-    """Who asks again does not want to wait."""
-    async for _ in ending.stops:
+    """Who asks for the end again does not want to wait; who asks for a reload comes too late."""
+    while True:
+        await ending.requests.stop()
         ending.say("killing what still runs")
         farewell.kill_all()

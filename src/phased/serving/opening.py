@@ -127,6 +127,7 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
             engine, domain.automations, domain.environments, domain.executions, domain.changes, domain.stream,
             access, tokens, vault, installation, metrics, _facts(settings, state, clock), state.log_path,
             KNOWN_ROLES, domain.firings, domain.prebuilds, clock, users.base_environment,
+            store.lost,
         )  # fmt: skip
         retention = Retention(
             engine, store.history, Shelf(state.runs), clock, _keep(settings), vault.drop_former_values

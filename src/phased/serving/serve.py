@@ -6,7 +6,6 @@ else of the program needs a server.
 
 from __future__ import annotations
 
-import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +15,11 @@ import anyio
 from phased.api.farewell import Say
 from phased.daemon import taking_guests
 from phased.reloading import Handover
-from phased.serving.ending import Ending, end, has_terminal, reload
+from phased.serving.ending import Ending, end, reload
 from phased.serving.listening import listening
 from phased.serving.notices import keep_informed
 from phased.serving.opening import open_house
+from phased.serving.signals import hearing
 from phased.settings import service_notices
 from phased.systemd import ServiceManager, inherited_sockets
 
@@ -39,11 +39,10 @@ async def serve(settings: Settings, workspace: Path, say: Say) -> Handover | Non
     notices, watchdog = service_notices()
     manager = ServiceManager(notices)
     async with AsyncExitStack() as stack:
-        inherited = inherited_sockets()  # before anything is started that could inherit them, too
+        requests = stack.enter_context(hearing())  # first: a reload left signals blocked, for children, too
+        inherited = inherited_sockets()  # before anything is started that could inherit them
         for one in inherited:
             stack.callback(one.close)
-        stops = stack.enter_context(anyio.open_signal_receiver(*_heeded()))
-        reloads = {signal.SIGUSR2} if has_terminal() else {signal.SIGUSR2, signal.SIGHUP}
         opened = await stack.enter_async_context(open_house(settings, workspace))
         server = await stack.enter_async_context(listening(settings, opened, inherited, say))
         await stack.enter_async_context(
@@ -61,17 +60,12 @@ async def serve(settings: Settings, workspace: Path, say: Say) -> Handover | Non
         tasks.start_soon(opened.retention.run)
         manager.ready(f"serving {workspace}")
         say("READY")
-        number, handover = await anext(aiter(stops)), None
-        while number in reloads and handover is None:
-            handover = await reload(settings, opened, server, manager, say)
-            number = number if handover else await anext(aiter(stops))
-        if handover is None:
-            await end(settings, opened, server, Ending(manager, say, stops, signal.Signals(number).name))
+        ending, handover = Ending(manager, say, requests), None
+        while handover is None:
+            stop = await requests.next()
+            if stop is not None:
+                await end(settings, opened, server, ending, stop.name)
+                break
+            handover = await reload(settings, opened, server, ending)
         tasks.cancel_scope.cancel()
         return handover
-
-
-def _heeded() -> list[signal.Signals]:
-    """The signals that are heard, but for those that whoever started this process had it ignore (nohup)."""
-    asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
-    return [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]

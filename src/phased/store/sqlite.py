@@ -8,6 +8,7 @@ the process; a loss of power may take the last ones. FULL keeps those too, for o
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -57,6 +58,7 @@ class SqliteStore:
         self._connection = connection
         self._path = path
         self._synchronous = synchronous
+        self._file: os.stat_result | None = None
         self._open: dict[str, _Open] = {}
         self._definitions: SqliteDefinitions | None = None
         self._access: SqliteAccess | None = None
@@ -127,7 +129,10 @@ class SqliteStore:
         except BaseException:
             connection.close()
             raise
-        return cls(connection, path, synchronous)
+        store = cls(connection, path, synchronous)
+        with translated(path, "open"):
+            store._file = os.stat(path)
+        return store
 
     @staticmethod
     def open_readonly(path: Path) -> ReadonlyStore:
@@ -199,6 +204,23 @@ class SqliteStore:
             return queries.page(
                 self._connection, reference=reference, unfinished=unfinished, limit=limit, offset=offset
             )
+
+    def lost(self) -> str | None:
+        """Why what is saved is not found by whoever opens the file next, if so: it is not there any more.
+
+        SQLite holds the file, so that no other one has its number meanwhile.
+        """
+        try:
+            if self._file is None or os.path.samestat(self._file, os.stat(self._path)):
+                return None
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError:
+            return None  # it cannot be seen; whether it can be written is another matter
+        return (
+            f"the file {self._path} was removed or replaced; put it back, or stop what runs and start the "
+            "daemon again"
+        )
 
     async def close(self) -> None:
         """Release the file; what is in the log goes into it. Further calls raise StoreError."""

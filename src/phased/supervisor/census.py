@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 
 _LISTS = 5
 """Lists of all processes in one look, at most: something forks and ends all the time."""
+_TO_LOOK = 0.1
+"""Seconds after which a look does not go on to newcomers: they may come faster than they are looked at."""
+_NEWEST = 100
+"""Newcomers that are looked at however late it is: of a chain of forks, the newest link is what lives."""
 _ROUNDS_TO_STOP = 50
 _ROUNDS = 5
 """Looks for newcomers while a signal is sent: a step may fork faster than it is stopped."""
+_TO_STOP = 0.2
+_TO_SIGNAL = 0.4
+"""Seconds after which they are not looked for: who sends a signal has others to serve, and sends it again."""
 
 
 class Process:
@@ -57,17 +64,17 @@ def look(pid: int) -> Process | None:
         return None
 
 
-def everyone() -> dict[int, Process]:
+def everyone(is_late: Callable[[], bool] = lambda: False) -> dict[int, Process]:
     """All processes that can be seen.
 
     What ended while the list was read may have had a child that is not on it: then newcomers are looked for,
-    so that a chain of forks is not taken for nothing.
+    so that a chain of forks is not taken for nothing; not when it is late.
     """
     found: dict[int, Process | None] = {}
     for _ in range(_LISTS):
         fresh = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if pid not in found]
         found.update((pid, look(pid)) for pid in fresh)
-        if all((process := found[pid]) is not None and process.living for pid in fresh):
+        if is_late() or all((process := found[pid]) is not None and process.living for pid in fresh):
             break
     return {pid: process for pid, process in found.items() if process is not None}
 
@@ -86,24 +93,29 @@ def offspring_of(pid: int) -> list[int]:
     return [child for thread in threads for child in children_of(pid, thread)]
 
 
-def family_of(root: int) -> dict[int, Process]:
+def family_of(root: int, clock: Callable[[], float]) -> dict[int, Process]:
     """All processes, with every child that `root` has now among them.
 
-    `root` is this process, a subreaper that reaps none meanwhile: so its children only become more, and what
+    `root` is this process, a subreaper that reaps none in here: so its children only become more, and what
     a link of a chain of forks left behind is one of them before that link is gone. Thus where no child of
-    `root` lives here, none lived at the last look: a census alone can be outrun.
+    `root` lives here, none lived at the last look: a census alone can be outrun. Where many chains fork at
+    once it ends early, with the newest of them: what is not reaped meanwhile would only make it slower.
     """
-    processes = everyone()
+    until = clock() + _TO_LOOK
+    processes = everyone(lambda: clock() > until)
     for _ in range(_ROUNDS_TO_STOP):
         children = children_of(root)
-        fresh = [pid for pid in children if pid not in processes]
+        fresh = [pid for pid in reversed(children) if pid not in processes]
         for pid in children:
             if pid in processes:
                 processes[pid].parent = root
-        for process in map(look, fresh):
+        for number, pid in enumerate(fresh):
+            if number >= _NEWEST and clock() > until:
+                break
+            process = look(pid)
             if process is not None:
-                processes[process.pid] = process
-        if not fresh:
+                processes[pid] = process
+        if not fresh or clock() > until:
             break
     return processes
 
@@ -132,20 +144,22 @@ class Kin:
     """What orphans of one supervisor are told apart by.
 
     `sessions`: session to run, also of ended leaders, whose number may have been used again: so it is asked
-    last. `marks`: mark to run. `knows` says whether a run's id, as found in an environment, is one of ours.
-    `in_cgroups`: whether runs have cgroups of their own, which tell most surely.
+    last. `marks`: mark to run. `pipes`: inode of an output's pipe to run, as long as that pipe is there.
+    `knows` says whether a run's id, as found in an environment, is one of ours. `in_cgroups`: whether runs
+    have cgroups of their own, which tell most surely.
     """
 
     def __init__(
         self,
         sessions: Mapping[int, str],
         marks: Mapping[int, str],
+        pipes: Mapping[int, str],
         knows: Callable[[str], bool],
         *,
         in_cgroups: bool = False,
     ) -> None:
         """Reads these tables as they are at each question."""
-        self._sessions, self._marks, self._knows = sessions, marks, knows
+        self._sessions, self._marks, self._pipes, self._knows = sessions, marks, pipes, knows
         self._in_cgroups = in_cgroups
 
     def run_of(self, orphan: Process) -> str | None:
@@ -159,16 +173,19 @@ class Kin:
         shown = run_in_environment(orphan.pid)
         if shown is not None and self._knows(shown):
             return shown
+        for inode in pipes_of(orphan.pid) if self._pipes else ():
+            if inode in self._pipes:
+                return self._pipes[inode]
         return self._sessions.get(orphan.session)
 
 
 class Census:
     """The processes of the runs of one supervisor (`root`); `leaders`: pid of living leader to run."""
 
-    def __init__(self, root: int, leaders: Mapping[int, str], kin: Kin) -> None:
+    def __init__(self, root: int, leaders: Mapping[int, str], kin: Kin, clock: Callable[[], float]) -> None:
         """Looks once, now."""
         self._leaders, self._kin, self._root = leaders, kin, root
-        self._processes = family_of(root)
+        self._processes = family_of(root, clock)
         self.members: dict[str, list[Process]] = {}
         """The living processes of each run; under "" those that no evidence gives to one."""
         self._place(elders(root, self._processes))
@@ -209,6 +226,20 @@ def run_in_environment(pid: int) -> str | None:
     return rest.partition(b"\0")[0].decode("utf-8", "replace") if found else None
 
 
+def pipes_of(pid: int) -> dict[int, str]:
+    """The pipes that a process has as its output or for its errors: inode, and a path to open it by.
+
+    What lost its parents, its session and its variables may still write there, and a pipe is one run's alone.
+    """
+    found = {}
+    for path in (f"/proc/{pid}/fd/1", f"/proc/{pid}/fd/2"):
+        with contextlib.suppress(OSError):
+            kind, _, inode = os.readlink(path).partition(":")
+            if kind == "pipe":
+                found[int(inode[1:-1])] = path
+    return found
+
+
 def mark_of(pid: int) -> int:
     """A process's soft RLIMIT_MSGQUEUE, -1 where it cannot be read or is unlimited.
 
@@ -247,32 +278,35 @@ def send_signal(process: Process, number: int, parent: int = 0) -> bool:
     return True
 
 
-def signal_all(members: Callable[[], list[Process]], number: int, parent: int = 0) -> int:
+def signal_all(
+    members: Callable[[], list[Process]], number: int, clock: Callable[[], float], parent: int = 0
+) -> int:
     """Send a signal to every process that `members` finds, again for newcomers; how many got it.
 
     To be killed, all are stopped first, so that none can fork away meanwhile; what is asked to end is
-    woken, should it have been stopped.
+    woken, should it have been stopped. `members` may reap before it looks, since what it tells of is
+    signalled before it is asked again. It is asked at least once, and not for long: see `_TO_SIGNAL`.
     """
+    begun = clock()
     if number == signal.SIGKILL:
-        _each_once(members, signal.SIGSTOP, parent, _ROUNDS_TO_STOP)
-    got = _each_once(members, number, parent, _ROUNDS)
-    if number == signal.SIGTERM:
-        for process in members():
-            if process.state in "Tt":
-                send_signal(process, signal.SIGCONT, parent)
-    return got
+        _each_once(members, signal.SIGSTOP, parent, _ROUNDS_TO_STOP, lambda: clock() - begun > _TO_STOP)
+    return _each_once(members, number, parent, _ROUNDS, lambda: clock() - begun > _TO_SIGNAL)
 
 
-def _each_once(members: Callable[[], list[Process]], number: int, parent: int, rounds: int) -> int:
+def _each_once(
+    members: Callable[[], list[Process]], number: int, parent: int, rounds: int, is_late: Callable[[], bool]
+) -> int:
     seen: set[tuple[int, int]] = set()
     got = 0
     for _ in range(rounds):
         fresh = [process for process in members() if (process.pid, process.start) not in seen]
-        if not fresh:
-            break
         for process in fresh:
             seen.add((process.pid, process.start))
             got += send_signal(process, number, parent)
+            if number == signal.SIGTERM and process.state in "Tt":
+                send_signal(process, signal.SIGCONT, parent)
+        if not fresh or is_late():
+            break
     return got
 
 

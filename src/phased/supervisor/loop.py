@@ -91,13 +91,15 @@ class Supervisor:
         self._steps.look_anew()
         for descriptor, _ in self._poll.poll(self._patience()):
             self._ready(descriptor)
+        if self._steps.unreaped:
+            self._steps.reap()
         self._steps.begin_some()
         self._steps.identify()
         self._steps.write()
         self._tell()
 
     def _patience(self) -> float | None:
-        if self._steps.waiting:
+        if self._steps.waiting or self._steps.unreaped:
             return 0
         waits = [wait for wait in (self._steps.patience(),) if wait is not None]
         if self._tell_at is not None:

@@ -12,7 +12,8 @@ import os
 import signal
 from collections import deque
 
-from phased.supervisor.census import Census, Kin, children_of, look, signal_all
+from phased.supervisor.census import Census, Kin, look, signal_all
+from phased.supervisor.chase import chase, in_a_hurry
 from phased.supervisor.output import Output, new_pipe, steps_end
 from phased.supervisor.spawning import NotStartable, Spawner, is_long, script_path
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
 _BUNCH = 16
 """Spawns between two writes to the journal."""
-_CHASE = 500
-"""Looks for orphans that appear while a run is killed."""
+_REAPED_AT_ONCE = 200
+_LONGEST_REAPING = 0.05
+"""Seconds, asked after so many: children that end faster than they are reaped must not hold up all else."""
 _YOUTH = 0.05
 """Seconds after which a run that still lives has its start time read."""
 
@@ -74,6 +76,8 @@ class Steps:
         """Asked for, not begun: lost with the connection that asked, and nobody is told."""
         self.events: list[Event] = []
         self.childless = True
+        self.unreaped = False
+        """Whether `reap` is to be called again, as it left some."""
         self.log_budget = 0
         """Bytes of each log that are kept, 0 all."""
         self.carried: dict[str, str] = {}
@@ -249,21 +253,30 @@ class Steps:
     # ---- ending ----------------------------------------------------------------------------------
 
     def reap(self) -> None:
-        """Take the status of every child that has ended: leaders, and orphans that came to us."""
+        """Take the status of children that have ended: leaders, and orphans that came to us."""
         self._picture = None
-        while True:
+        self.unreaped = self._reap_some()
+        if self.unreaped:
+            until = self._actions.boot() + _LONGEST_REAPING
+            while self.unreaped and self._actions.boot() < until:
+                self.unreaped = self._reap_some()
+
+    def _reap_some(self) -> bool:
+        """Whether there may be more."""
+        for _ in range(_REAPED_AT_ONCE):
             try:
                 pid, status = self._actions.reap()
             except ChildProcessError:
                 self.childless = True
                 self.spawner.cgroups.remove_empty(())
-                return
+                return False
             if pid == 0:
                 self.spawner.cgroups.remove_empty(self._leaders.values())
-                return
+                return False
             run = self._leaders.pop(pid, None)
             if run is not None:
                 self._exited(run, status)
+        return True
 
     def _exited(self, run: Run, status: int) -> None:
         if run.output is not None:
@@ -324,9 +337,14 @@ class Steps:
         return [*found, *(process for process in others if process is not None and process.living)]
 
     def _members_now(self, run_id: str) -> list[Process]:
-        """As they are at this moment, for signals: each further census is one of all processes."""
+        """As they are at this moment, for signals: each further census is one of all processes.
+
+        Where newcomers come, others have ended: unless they are reaped first, each census takes longer than
+        the one before, and a loop of forks fills the kernel's table. What was seen before counts no more
+        then, as its pids may be others' by now.
+        """
         if self._picture is not None and self._picture.has_newcomers(run_id):
-            self._picture = None
+            self.reap()
         return self.members(run_id)
 
     def look_anew(self) -> None:
@@ -349,34 +367,32 @@ class Steps:
         return {run_id: members for run_id, members in found.items() if run_id not in living}
 
     def signal(self, run_id: str, number: int) -> int:
-        """Send a signal to every process of a run; how many there were."""
+        """Send a signal to every process of a run; how many there were.
+
+        It may reap, so what has ended is in `events`. It takes a bounded time, in which it may not reach what
+        forks meanwhile: who wants nothing left sends it again.
+        """
         killed = self.spawner.cgroups.kill(run_id) if number == signal.SIGKILL else 0
-        count = signal_all(lambda: self._members_now(run_id), number, os.getpid())
-        if number == signal.SIGKILL and not self.childless:
-            self._chase(run_id)
+        with in_a_hurry():
+            count = self._chase(run_id) if number == signal.SIGKILL else 0
+            count += signal_all(lambda: self._members_now(run_id), number, self._actions.boot, os.getpid())
+            count += self._chase(run_id) if number == signal.SIGKILL else 0
         return max(killed, count)
 
-    def _chase(self, run_id: str) -> None:
-        """Kill orphans as soon as they are seen: links of a chain live shorter than a census takes."""
-        seen: set[int] = set()
+    def _chase(self, run_id: str) -> int:
         kin = self._kin()
-        for _ in range(_CHASE):
-            fresh = [pid for pid in children_of(os.getpid()) if pid not in self._leaders and pid not in seen]
-            if not fresh:
-                break
-            for pid in fresh:
-                orphan = look(pid)
-                if orphan is not None and orphan.living and (kin.run_of(orphan) or "") == run_id:
-                    os.kill(pid, signal.SIGKILL)
-                else:
-                    seen.add(pid)
+        return chase(
+            self._leaders, lambda orphan: (kin.run_of(orphan) or "") == run_id, self.reap, self._actions.boot
+        )
 
     def _kin(self) -> Kin:
+        pipes = {run.inode: run.id for run in self._outputs.values() if run.inode}
         in_cgroups = bool(self.spawner.cgroups.directory)
-        return Kin(self._sessions, self.spawner.marks.runs, self._knows, in_cgroups=in_cgroups)
+        return Kin(self._sessions, self.spawner.marks.runs, pipes, self._knows, in_cgroups=in_cgroups)
 
     def _census(self) -> Census:
-        return Census(os.getpid(), {pid: run.id for pid, run in self._leaders.items()}, self._kin())
+        leaders = {pid: run.id for pid, run in self._leaders.items()}
+        return Census(os.getpid(), leaders, self._kin(), self._actions.boot)
 
     def _knows(self, run_id: str) -> bool:
         return run_id in self._runs or run_id in self._past

@@ -13,6 +13,7 @@ import pytest
 from phased.contract.definitions import Definitions
 from phased.contract.runs_on import Docker, RunsOn
 from phased.contract.service import ServicePhase as Phase
+from phased.core.service_policy import ServiceLimits
 from phased.core.specs import Catalog, environment_id
 from phased.engine.clock import SystemClock
 from phased.engine.engine import Engine, Limits, Origin
@@ -21,6 +22,7 @@ from phased.errors import NotFound, StoreFull, Unsupported
 from phased.ports import ServiceRecord
 from phased.runners.dry import DryRunner
 from phased.store.memory import MemoryStore
+from phased.testing.fake_runner import FakeRunner, Outcome
 from tests.engine.services.bench import PATIENCE, service, until
 
 pytestmark = pytest.mark.anyio
@@ -106,3 +108,34 @@ async def test_a_subscriber_gets_the_newest_record_of_each_service(tmp_path: Pat
             (record,) = await records.get()
             assert record.status.progress.phase is Phase.STOPPED
             assert record.spec_version > record.created_at
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stuck"),
+    [
+        (Outcome(holds=True, unkillable=True), "process 1000 (leader)"),
+        (
+            Outcome(holds=True, ignores_term=True, children=1, unkillable=True),
+            "processes 1000 (leader), 2000",
+        ),
+        (Outcome(children=1, unkillable=True), "process 2000 (child, state S)"),
+    ],
+    ids=["its leader", "all of it", "what it left behind"],
+)
+async def test_what_cannot_be_ended_is_named(tmp_path: Path, outcome: Outcome, stuck: str) -> None:
+    """When the wait is over: a leader, and what is left without one."""
+    clock = SystemClock()
+    runner = FakeRunner(clock, {"run": outcome})
+    limits = Limits(services=ServiceLimits(stop_timeout=0, kill_timeout=0, clear_timeout=0))
+    catalog = Catalog(environment_id(str(tmp_path)), Definitions(services=(service("db", "run"),)))
+    async with Engine(
+        MemoryStore(), runner, clock, tmp_path, lambda one, two: tmp_path / f"{one}.{two}", limits
+    ) as engine:
+        (live,) = await engine.services.define(catalog, ["db"], tmp_path, Origin())
+        engine.services.start(live, "a test")
+        with anyio.fail_after(PATIENCE):
+            await engine.services.until_ready(live)
+        engine.services.restart(live, "a test")
+        await until(lambda: "could not be ended" in (live.progress.cause or ""), "the wait has an end")
+        assert f"could not be ended: {stuck}" in (live.progress.cause or "")
+        assert (live.progress.cause or "").endswith("outlived SIGKILL")

@@ -14,7 +14,7 @@ from phased.api.calls import Call
 from phased.api.handlers.environments import find_environment
 from phased.contract import phased_v1_inside as m
 from phased.engine.explain import Around, Explained, explain
-from phased.engine.processes import Found, processes_of_all
+from phased.engine.processes import Found, owner_told, processes_of_all
 from phased.engine.triggers.firings import check_triggers
 from phased.runners.measuring import Measure, measure
 
@@ -68,15 +68,8 @@ def _measure_all(found: Sequence[Found], boot: float) -> list[Measure | None]:
 
 def _process(one: Found, use: Measure) -> m.Process:
     """Of whom the engine knows nothing more, the process itself may tell whose it is."""
-    owner, process, shown = one.owner, one.process, use.shown
-    if not owner.environment_id:
-        owner = type(owner)(
-            shown.get("PHASED_ENVIRONMENT_ID", ""),
-            shown.get("PHASED_EXECUTION_ID", ""),
-            shown.get("PHASED_STEP_ID", ""),
-            shown.get("PHASED_SERVICE_ID", ""),
-            shown.get("PHASED_TASK", "") or shown.get("PHASED_SERVICE", ""),
-        )
+    process = one.process
+    owner = one.owner if one.owner.environment_id else owner_told(use.shown)
     return m.Process.model_construct(
         pid=str(process.pid),
         command=process.command,

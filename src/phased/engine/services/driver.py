@@ -69,6 +69,9 @@ class ServiceDriver(Loop[LiveService, e.ServiceEvent | None]):
             done.set()
 
     def _handle(self, live: LiveService, event: e.ServiceEvent, now: Instant) -> list[i.ServiceInstruction]:
+        if isinstance(event, e.LimitReached) and event.left is None and live.progress.killed:
+            self._performer.look_what_is_left(live, event)
+            return []
         try:
             return live.machine.handle(event, now)
         except IllegalTransition as error:

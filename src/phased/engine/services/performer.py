@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from phased.core import service_events as e
 from phased.core import service_instructions as i
 from phased.core.service_phases import LEADING
-from phased.engine.ending import Ending, Left, Look
+from phased.engine.ending import Ending, Left, Look, stuck
 from phased.engine.outputs import bounded, outputs_of
 from phased.engine.places import OptionsOf, container_of
 from phased.engine.services.live import LiveService
@@ -48,6 +48,9 @@ LogPath = Callable[[str, str], Path]
 
 _LOOK_AGAIN = (0.01, 0.25)
 """Seconds between two looks for processes that are left: at first, and at most."""
+_LAST_LOOK = 5.0
+"""Seconds that a look may take at what SIGKILL did not end: the wait for its end is over."""
+_UNREPORTED = "its end was not reported"
 
 
 @dataclass(slots=True)
@@ -263,6 +266,25 @@ class ServicePerformer:
         cause = await self._ending.end(look, self._ending.patience(patience, self._kill_timeout))
         if cause:
             self._log.warning("processes_not_ended", reason=cause)
+
+    def look_what_is_left(self, live: LiveService, event: e.LimitReached) -> None:
+        """Post this end of the wait again, with what SIGKILL did not end."""
+        self._tasks.start_soon(self._look_what_is_left, live, event)
+
+    async def _look_what_is_left(self, live: LiveService, event: e.LimitReached) -> None:
+        left = ""
+        with anyio.move_on_after(_LAST_LOOK):
+            left = await self._survivors(live.progress.emptying or live.progress.session)
+        self.post([(live, replace(event, left=left))])
+
+    async def _survivors(self, session: str) -> str:
+        """What lives of a session that was killed, as a phrase; of what only seems to, why."""
+        try:
+            runs = {run_id: await self._runner.processes(run_id) for run_id in await self._look(session)}
+        except RunnerError as error:
+            return str(error)
+        left = {run_id: found for run_id, found in runs.items() if found}
+        return stuck(left) if left else _UNREPORTED
 
     async def _left(self, session: str) -> Left | None:
         """As `_look`; None where that cannot be said now."""

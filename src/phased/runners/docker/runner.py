@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from signal import SIGKILL
 from typing import Final
@@ -52,6 +53,8 @@ from phased.runners.docker.verdicts import NOT_STARTED, REFUSED, exited, last_wo
 
 _STARTS: Final = 3
 """How often a container is made or started once more, where a client died before it had."""
+_LOOKS: Final = 4
+"""How often an engine is asked whether it makes what a dead client had asked for."""
 _PAUSE: Final = 0.5
 """Seconds between two questions to an engine that is away, or two clients of one container."""
 
@@ -173,10 +176,12 @@ class DockerRunner:
         except RunnerError as error:
             self._end(track, RunLost(run_id, str(error), at))
             return
-        if found is None:
-            if _was_killed(report) and self._may_make_again(track):
+        if found is None and _was_killed(report) and self._may_make_again(track):
+            found = await self._made_late(track)
+            if found is None and self._may_make_again(track):
                 await self._make_again(track)
                 return
+        if found is None:
             if not track.record.was_made and code is None:
                 track.unmade_until = self._clock.boot() + SETTLING
                 self._tasks.start_soon(self._removal.remove_late_ones)
@@ -252,6 +257,15 @@ class DockerRunner:
         if track.request is None or track.record.was_made or track.asked or track.ended:
             return False
         return track.starts < _STARTS and not self._records.has_note(track.record.run_id)
+
+    async def _made_late(self, track: Track) -> Container | None:
+        """What the engine makes in a little while, though the client that asked for it is dead."""
+        for _ in range(_LOOKS):
+            await anyio.sleep(_PAUSE)
+            with suppress(RunnerError):
+                if (found := await self._client.inspect(track.record.run_id)) is not None:
+                    return found
+        return None
 
     async def _make_again(self, track: Track) -> None:
         assert track.request is not None  # noqa: S101 - for the type; `_may_make_again`
