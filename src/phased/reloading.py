@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +35,8 @@ class Handover:
     lock: int
     owns_path: bool
     """Whether the unix socket is this daemon's own, so that its end removes it."""
+    sequence: Callable[[], int]
+    """The number of the last event that was told; to be asked when nothing more is."""
     stops: Collection[signal.Signals]
     """What asked for the end and was not obeyed; it may grow until the next version runs."""
 
@@ -45,7 +47,9 @@ class Handover:
         for place, descriptor in enumerate(kept, _FIRST):
             os.dup2(descriptor, place, inheritable=True)
         count = len(self.sockets)
-        environment = environment_after_reload(count, _FIRST + count, owns_path=self.owns_path)
+        environment = environment_after_reload(
+            count, _FIRST + count, self.sequence(), owns_path=self.owns_path
+        )
         sys.stdout.flush()
         sys.stderr.flush()
         arguments = [sys.executable, *sys.orig_argv[1:]]

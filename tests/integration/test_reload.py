@@ -90,31 +90,47 @@ def test_a_reload_keeps_pid_sockets_and_work(one: Daemon) -> None:
 
 
 def test_a_stream_of_events_goes_on_by_versions(one: Daemon) -> None:
-    """A reader that comes back is told that it missed something, sees how all is, and versions still grow."""
+    """A reader that had read all goes on where it was: no gap, nothing missed, and versions still grow."""
     process = one.start()
     api = Api(one.client())
     gate = one.home / "gate"
     execution = api.start(api.task("held", f"until test -e {gate}; do sleep 0.05; done"))
     version = int(api.until(execution, "RUNNING")["status"]["statusVersion"])
     with one.client() as other, other.stream("GET", "/events") as response:
-        _, last, _ = Sent(response).next()
+        name, last, _ = Sent(response).next()
+        assert name == "snapshot"
     before = began(one)
     process.send_signal(signal.SIGUSR2)
     wait_for(lambda: after_a_reconnect(lambda: began(one)) != before, "the next version answers")
     again = {"last-event-id": str(last)}
     with one.client() as other, other.stream("GET", "/events", headers=again) as response:
         sent = Sent(response)
-        assert sent.next()[0] == "gap"
-        name, _, snapshot = sent.next()
-        assert name == "snapshot"
-        [found] = [each for each in snapshot["taskExecutions"] if each["id"] == execution]
-        assert int(found["status"]["statusVersion"]) >= version
         gate.touch()
-        while True:
-            _, _, data = sent.next()
+        phases: list[str] = []
+        while not phases or phases[-1] != "TASK_EXECUTION_PHASE_SUCCEEDED":
+            name, number, data = sent.next()
+            assert name == "change"
+            assert int(number) == last + 1
+            last = int(number)
             if data.get("resourceId") == execution:
                 assert int(data["statusVersion"]) > version
-                break
+                version, phases = int(data["statusVersion"]), [*phases, data["status"]["phase"]]
+
+
+def test_a_reader_that_missed_events_before_a_reload_is_told(one: Daemon) -> None:
+    """What the former version had told last is not what it had read last."""
+    process = one.start()
+    api = Api(one.client())
+    with one.client() as other, other.stream("GET", "/events") as response:
+        _, last, _ = Sent(response).next()
+    api.run("a", "true")
+    before = began(one)
+    process.send_signal(signal.SIGUSR2)
+    wait_for(lambda: after_a_reconnect(lambda: began(one)) != before, "the next version answers")
+    again = {"last-event-id": str(last)}
+    with one.client() as other, other.stream("GET", "/events", headers=again) as response:
+        sent = Sent(response)
+        assert [sent.next()[0], sent.next()[0]] == ["gap", "snapshot"]
 
 
 def test_a_terminal_that_hangs_up_ends_it(one: Daemon) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -23,6 +24,8 @@ from tests.store.build import Phase, change, record, step
 from tests.store.test_definitions import a_service, environment, kept
 from tests.store.test_firings import firing
 
+CLEARING = (12.5, 22.25)
+"""Of the execution that has ended; from schema 7 on."""
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
@@ -42,6 +45,8 @@ async def _fill(path: Path) -> None:
     ended, running = record("ended"), record("running", reference="test", created_at=2000)
     await store.create([(one, change(one, 0, 1, Phase.PENDING)) for one in (ended, running)])
     await store.save([change(ended, 1, 2, Phase.SUCCEEDED, step("compile", Phase.SUCCEEDED), step("link"))])
+    ended_at_last = change(ended, 2, 3, Phase.SUCCEEDED)
+    await store.save([replace(ended_at_last, clearing=CLEARING)])
     await store.save([change(running, 1, 2, Phase.RUNNING, step("compile", output={"A": "ü"}))])
     await store.save_services([a_service("db")])
     await store.definitions.save_environments([environment()])

@@ -13,7 +13,7 @@ from phased.store.migrations import MIGRATIONS
 from phased.store.sqlite import SqliteStore
 from tests.access.test_store import FORMER, OTHER, SECRET, TOKEN
 from tests.store.build import Phase, change, record, step
-from tests.store.freeze import frozen, thaw
+from tests.store.freeze import CLEARING, frozen, thaw
 from tests.store.test_definitions import a_service, environment, kept
 from tests.store.test_faults import tree
 from tests.store.test_firings import firing
@@ -51,6 +51,8 @@ async def test_an_older_state_is_brought_up_to_date(tmp_path: Path, version: int
             assert await store.access.list_tokens() == [TOKEN]
         if version >= 5:
             assert await store.firings.list_firings() == [firing("f")]
+        assert len(await store.of_firings([record("ended").firing_id])) == 2
+        assert [one.status.clearing for one in await store.clearing()] == ([CLEARING] if version >= 7 else [])
         await store.save([replace(change(running.record, 2, 3, Phase.FAILED), failure_message="lost")])
         await store.create([(record("new"), change(record("new"), 0, 1))])
         assert len(await store.list()) == 3

@@ -66,14 +66,21 @@ def _container_options(ledger: Ledger, classes: EnvironmentClasses, environment_
 
 @asynccontextmanager
 async def open_domain(
-    engine: Engine, stores: Stores, clock: Clock, classes: EnvironmentClasses, ground: Ground
+    engine: Engine,
+    stores: Stores,
+    clock: Clock,
+    classes: EnvironmentClasses,
+    ground: Ground,
+    *,
+    told: int | None = None,
 ) -> AsyncIterator[Domain]:
     """The domain of a daemon over an engine that is entered; leaving ends no step.
 
     Environments are loaded, executions and services taken over when this returns; `environments.resume`
-    sends the workers of environments on. Raises StoreError.
+    sends the workers of environments on. `told`: the number of the last event that was told, where nothing
+    has changed since. Raises StoreError.
     """
-    changes, stream = ChangeFeed(), StatusStream(clock.wall())
+    changes, stream = ChangeFeed(), StatusStream(clock.wall() if told is None else told)
     bulletin = Bulletin(changes, stream)
     ledger = Ledger(stores.definitions, clock, bulletin)
     await ledger.load()

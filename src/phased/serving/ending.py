@@ -87,7 +87,10 @@ async def reload(settings: Settings, opened: Opened, server: Server, ending: End
     opened.house.drain()
     with anyio.move_on_after(settings.daemon.drain_timeout):
         await server.finish()
-    return Handover(sockets, opened.hold.hand_over(), server.owns_path, ending.requests.stops)
+    stream = opened.house.stream
+    return Handover(
+        sockets, opened.hold.hand_over(), server.owns_path, lambda: stream.sequence, ending.requests.stops
+    )
 
 
 async def _refusal_of_next(requests: Requests) -> str | None:

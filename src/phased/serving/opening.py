@@ -40,7 +40,7 @@ from phased.runners.containers import RunnerWithContainers
 from phased.runners.identity import environment_of_step, runs_as, user_of_steps
 from phased.runners.users import open_runner
 from phased.serving.step_users import StepUsers
-from phased.settings import base_environment, credentials_directory, reloaded
+from phased.settings import base_environment, credentials_directory, reloaded, reloaded_sequence
 from phased.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ async def open_house(settings: Settings, workspace: Path) -> AsyncIterator[Opene
                     hand_over=users.hand_over,
                     forget=vault.delete_of,
                 ),
+                told=reloaded_sequence(),
             )
         )
         _introduce(domain, access, vault)

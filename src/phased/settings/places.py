@@ -13,6 +13,7 @@ from pathlib import Path
 from phased.errors import SettingsError
 
 _RELOADED = "_PHASED_RELOADED"
+_STREAM = "_PHASED_STREAM"
 
 
 def environment() -> Mapping[str, str]:
@@ -115,10 +116,14 @@ def service_sockets(environ: Mapping[str, str] | None = None) -> int:
     return int(count) if ours and re.fullmatch(r"[0-9]{1,4}", count, re.ASCII) else 0
 
 
-def environment_after_reload(sockets: int, lock: int, *, owns_path: bool) -> dict[str, str]:
-    """This process's environment, as the program that takes its place finds it (`reloaded`)."""
-    handed = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(sockets)}
-    return {**os.environ, **handed, _RELOADED: f"{os.getpid()}:{lock}:{int(owns_path)}"}
+def environment_after_reload(sockets: int, lock: int, sequence: int, *, owns_path: bool) -> dict[str, str]:
+    """This process's environment, as the program that takes its place finds it.
+
+    `reloaded` and `reloaded_sequence` read it; two variables, as earlier versions know the first alone.
+    """
+    pid = os.getpid()
+    handed = {"LISTEN_PID": str(pid), "LISTEN_FDS": str(sockets), _STREAM: f"{pid}:{sequence}"}
+    return {**os.environ, **handed, _RELOADED: f"{pid}:{lock}:{int(owns_path)}"}
 
 
 def reloaded(environ: Mapping[str, str] | None = None) -> tuple[int, bool] | None:
@@ -131,6 +136,13 @@ def reloaded(environ: Mapping[str, str] | None = None) -> tuple[int, bool] | Non
     if found is None or found[1] != str(os.getpid()):
         return None
     return int(found[2]), found[3] == "1"
+
+
+def reloaded_sequence(environ: Mapping[str, str] | None = None) -> int | None:
+    """The number of the last event that an earlier version told in this process; None as `reloaded`."""
+    environ = os.environ if environ is None else environ
+    found = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,18})", environ.get(_STREAM, ""), re.ASCII)
+    return int(found[2]) if found is not None and found[1] == str(os.getpid()) else None
 
 
 def is_service(environ: Mapping[str, str] | None = None) -> bool:
