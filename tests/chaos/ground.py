@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
+from phased.supervisor.census import look
 from tests.api.daemon import PATIENCE, Daemon, daemon, wait_for
 
 IMAGE = os.environ.get("PHASED_TEST_IMAGE", "rig/busybox")
@@ -93,7 +94,9 @@ class Ground:
             time.sleep(0.01)
 
     def _kill(self, chosen: Callable[[list[bytes]], bool]) -> None:
-        pids = [pid for pid in self.one.ours() if chosen(words_of(pid))]
+        found = {pid for pid in self.one.ours() if chosen(words_of(pid))}
+        # What was just forked bears its parent's words until it executes its own: it is none of these.
+        pids = [pid for pid in found if (process := look(pid)) is None or process.parent not in found]
         _end(pids)
         wait_for(lambda: not any(words_of(pid)[0] for pid in pids), f"{pids} are dead")
 
