@@ -231,6 +231,8 @@ def _was_asked(evidence: Evidence, execution_id: str) -> bool:
 
 def _is_excused(step: _Step) -> bool:
     patterns = [EXCUSES[kind] for kind in step.harms] + ([_KILLED] if step.asked else [])
+    if step.asked and "full" in step.harms:
+        patterns.append("signal SIGTERM")  # a stop that could not be saved was refused, and had begun
     cause = re.sub(r"^service s\d failed: ", "", step.message)
     return any(re.fullmatch(pattern, one) for pattern in patterns if pattern for one in (cause, step.message))
 
