@@ -188,7 +188,7 @@ class House:
             (label, self.log_path(record.id, step_id))
             for step_id, label in steps_shown(steps, wanted, record.id)
         ]
-        begun = [step.id for step in stored.status.steps if step.started_at is not None and step.run_id]
+        begun = [step.id for step in stored.status.steps if step.has_begun]
         live = self.engine.live(record.id)
         ended = live.done.wait if live is not None and not live.done.is_set() else None
         logs = self._logs(record.environment_id, parts, ended)

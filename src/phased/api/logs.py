@@ -23,7 +23,7 @@ from phased.api.failures import Refusal
 from phased.contract.error_code import ErrorCode
 from phased.contract.resource import ResourceRole, ResourceType
 from phased.errors import FileUnreadable, InvalidArgument, NotFound, Unavailable
-from phased.logs.reading import extent, note, opened, read
+from phased.logs.reading import extent, gone, note, opened, read
 from phased.logs.viewing import Ended, Piece, Source, see
 
 if TYPE_CHECKING:
@@ -132,9 +132,7 @@ def _check(logs: Logs, label: str, path: Path, *, resumed: bool) -> None:
             return
     except NotFound as error:
         if path in logs.begun and not resumed:
-            raise NotFound(
-                f"cannot show what {label} wrote: its log is gone, {path} was deleted or moved"
-            ) from error
+            raise gone(label, path) from error
     except FileUnreadable as error:
         raise Refusal(ErrorCode.FAILED_PRECONDITION, str(error), status=409) from error
 

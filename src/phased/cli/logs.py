@@ -68,7 +68,7 @@ async def _show(common: Common, which: str, step: str | None, follow: bool, tail
     steps = _chosen(one, step)
     ended = _end_of(store, state, one) if follow else None
     paths = [state.log_path(one.record.id, each.id or "") for each in steps]
-    begun = {step.id for step in one.status.steps if step.started_at is not None and step.run_id}
+    begun = {step.id for step in one.status.steps if step.has_begun}
     sources = [
         Source(each.label or "", path, masker.reading() if masker else None, begun=each.id in begun)
         for each, path in zip(steps, paths, strict=True)
@@ -94,12 +94,10 @@ def _write(block: bytes) -> None:
 
 def _check_there(source: Source) -> None:
     """A log alone that is gone is an error; among others it is told in a note. Raises NotFound."""
-    from phased.errors import NotFound  # noqa: PLC0415 - see logs
+    from phased.logs.reading import gone  # noqa: PLC0415 - see logs
 
     if source.begun and not os.path.lexists(source.path):
-        raise NotFound(
-            f"cannot show what {source.label} wrote: its log is gone, {source.path} was deleted or moved"
-        )
+        raise gone(source.label, source.path)
 
 
 def _chosen(one: StoredExecution, wanted: str | None) -> list[PlanStep]:

@@ -31,6 +31,11 @@ class StepStatus:
     due_at: float | None = None
     """When this state's reminder is due, in seconds of the boot clock; of that boot alone."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a command of it was started, so that it has a log; a service or a join has none here."""
+        return self.started_at is not None and bool(self.run_id)
+
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:

@@ -27,6 +27,11 @@ def dropped_note(count: int) -> bytes:
     return note(f"{count} bytes were dropped here")
 
 
+def gone(label: str, path: Path) -> NotFound:
+    """The error of who wants to see a log that was there once."""
+    return NotFound(f"cannot show what {label} wrote: its log is gone, {path} was deleted or moved")
+
+
 def note(text: str) -> bytes:
     """What a person reads of a log within it; a line of its own."""
     return f"… {text} …\n".encode("utf-8", "surrogateescape")
