@@ -171,6 +171,14 @@ class Api:
         body = {"environmentId": self.environment, "metadata": metadata, "spec": {"command": command}, **more}
         return str(self.call(f"{TASKS}/CreateTask", body)["task"]["id"])
 
+    def serve(self, reference: str, start: str) -> str:
+        """A new service, which is asked to start; its id."""
+        metadata, spec = {"reference": reference}, {"commands": {"start": start}}
+        body = {"environmentId": self.environment, "metadata": metadata, "spec": spec}
+        service = str(self.call(f"{TASKS}/CreateService", body)["service"]["id"])
+        self.call(f"{TASKS}/StartService", {"id": service})
+        return service
+
     def start(self, task_id: str) -> str:
         """A new execution; its id."""
         return str(self.call(f"{TASKS}/StartTask", {"id": task_id})["taskExecution"]["id"])
@@ -210,6 +218,14 @@ def wait_for(holds: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < deadline, f"never: {what}"
         time.sleep(0.02)
     return found
+
+
+def last_words(process: subprocess.Popen[str]) -> str:
+    """What a daemon says on the way to its end, which has to be a good one."""
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert process.wait(PATIENCE) == 0, said
+    return said
 
 
 def automations(**tasks: str) -> str:

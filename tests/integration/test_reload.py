@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 import httpx
 import pytest
 
-from tests.api.daemon import EVENTS, PATIENCE, TASKS, Api, Daemon, daemon, wait_for
+from tests.api.daemon import EVENTS, PATIENCE, TASKS, Api, Daemon, daemon, last_words, wait_for
 from tests.api.test_streams import Sent
 
 T = TypeVar("T")
@@ -274,23 +274,9 @@ def serving_a_service(one: Daemon, gates: Gates) -> tuple[subprocess.Popen[str],
     api = Api(one.client())
     stopped = one.home / "stopped"
     start = f"trap ': > {stopped}; exit 0' TERM; touch {one.home}/runs; while :; do sleep 0.05; done"
-    body = {
-        "environmentId": api.environment,
-        "metadata": {"reference": "db"},
-        "spec": {"commands": {"start": start}},
-    }
-    service = api.call(f"{TASKS}/CreateService", body)["service"]["id"]
-    api.call(f"{TASKS}/StartService", {"id": service})
+    api.serve("db", start)
     wait_for((one.home / "runs").exists, "it runs")
     return process, stopped
-
-
-def ended(process: subprocess.Popen[str]) -> str:
-    """What it said on the way to its end, which has to be a good one."""
-    assert process.stderr is not None
-    said = process.stderr.read()
-    assert process.wait(PATIENCE) == 0, said
-    return said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -301,7 +287,7 @@ def test_a_stop_wins_over_a_reload_that_has_not_begun(one: Daemon, gates: Gates,
     process.send_signal(signal.SIGHUP)
     gates.reached("check")
     process.send_signal(number)
-    assert "reloading" not in ended(process)
+    assert "reloading" not in last_words(process)
     assert stopped.exists()
     assert not one.socket.exists()
 
@@ -315,7 +301,7 @@ def test_a_stop_between_two_versions_is_obeyed_by_the_next(one: Daemon, gates: G
     gates.reached("next")
     process.send_signal(number)
     gates.open("next")
-    assert "reloading" in ended(process)
+    assert "reloading" in last_words(process)
     assert stopped.exists()
     assert not one.socket.exists()
 
@@ -334,7 +320,7 @@ def test_a_stop_after_a_reload_has_begun_ends_it_all_the_same(one: Daemon, gates
                 pass
             if state == "RELOADING=1":
                 process.send_signal(signal.SIGTERM)
-    ended(process)
+    last_words(process)
     assert stopped.exists()
 
 
@@ -351,7 +337,7 @@ def test_asked_twice_it_reloads_once(one: Daemon, gates: Gates) -> None:
     assert "READY\n" in iter(process.stderr.readline, "")
     Api(one.client()).run("time-for-another", "true")
     process.send_signal(signal.SIGTERM)
-    assert "reloading" not in ended(process)
+    assert "reloading" not in last_words(process)
 
 
 def test_the_next_version_holds_no_signal_back(one: Daemon) -> None:
@@ -389,5 +375,5 @@ def test_a_state_that_is_gone_is_told_and_stays_with_who_has_it(one: Daemon, gat
     assert api.client.get("/readyz").status_code == 200
     shutil.rmtree(one.state)
     process.send_signal(signal.SIGTERM)
-    ended(process)
+    last_words(process)
     assert stopped.exists()

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from phased.supervisor.census import look
-from tests.api.daemon import PATIENCE, TASKS, Api, Daemon, daemon, wait_for
+from tests.api.daemon import PATIENCE, TASKS, Api, Daemon, daemon, last_words, wait_for
 from tests.cgroups import delegated_cgroup, groups_of_runs
 
 _PYTHON = sys.executable
@@ -214,9 +214,7 @@ def test_the_end_has_a_deadline_and_a_culprit(one: Daemon) -> None:
     execution = api.start(api.task("stubborn", command))
     pid = wait_for(lambda: (one.home / "pid").exists() and (one.home / "pid").read_text().strip(), "it runs")
     process.send_signal(signal.SIGTERM)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    assert process.wait(PATIENCE) == 0
+    said = last_words(process)
     assert f"waiting for stubborn ({execution}): pid {pid}" in said
     assert f"cannot wait any longer for stubborn ({execution}): pid {pid}" in said
     assert look(int(pid)) is not None
@@ -326,18 +324,10 @@ def test_a_service_that_holds_up_the_end_is_named_again_and_again(one: Daemon) -
     start = (
         f"trap '' TERM; echo $$ > {one.home}/n; mv {one.home}/n {one.home}/pid; while :; do sleep 0.05; done"
     )
-    body = {
-        "environmentId": api.environment,
-        "metadata": {"reference": "db"},
-        "spec": {"commands": {"start": start}},
-    }
-    service = api.call(f"{TASKS}/CreateService", body)["service"]["id"]
-    api.call(f"{TASKS}/StartService", {"id": service})
+    api.serve("db", start)
     pid = wait_for(lambda: (one.home / "pid").exists() and (one.home / "pid").read_text().strip(), "it runs")
     process.send_signal(signal.SIGTERM)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    assert process.wait(PATIENCE) == 0
+    said = last_words(process)
     left = [int(one) for one in re.findall(rf"waiting for the service db: pid {pid}.*; (\d+) s left", said)]
     assert len(left) > 1
     assert left == sorted(set(left), reverse=True)
@@ -366,9 +356,7 @@ def test_what_was_left_behind_is_waited_for_and_named(one: Daemon) -> None:
     process = one.start(env={**limits, "PHASED_LOG_LEVEL": "info"})
     execution, pid = leaves_behind(one, Api(one.client()))
     process.send_signal(signal.SIGTERM)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    assert process.wait(PATIENCE) == 0
+    said = last_words(process)
     whose = rf"what leaves \({execution}\) left behind: pid {pid}"
     left = [int(seconds) for seconds in re.findall(rf"waiting for {whose}; (\d+) s left", said)]
     assert len(left) > 1
@@ -409,13 +397,7 @@ def test_what_cannot_be_ended_of_a_service_is_named(one: Daemon) -> None:
         process = one.start(env={"PHASED_SERVICES_STOP_TIMEOUT": "1s", "PHASED_RUN_KILL_TIMEOUT": "1s"})
         api = Api(one.client())
         start = f"echo $$ > {one.home}/n; mv {one.home}/n {one.home}/pid; sleep 1000"
-        body = {
-            "environmentId": api.environment,
-            "metadata": {"reference": "frozen"},
-            "spec": {"commands": {"start": start}},
-        }
-        service = api.call(f"{TASKS}/CreateService", body)["service"]["id"]
-        api.call(f"{TASKS}/StartService", {"id": service})
+        service = api.serve("frozen", start)
         pid = wait_for(lambda: (one.home / "pid").exists() and (one.home / "pid").read_text().strip(), "runs")
         (group / "cgroup.procs").write_text(pid)
         (group / "freezer.state").write_text("FROZEN")
@@ -446,13 +428,7 @@ def test_a_reload_asked_for_during_the_end_kills_nothing(one: Daemon) -> None:
     stops, gate, stopped = (one.home / name for name in ("stops", "gate", "stopped"))
     stop = f": > {stops}; until test -e {gate}; do sleep 0.05; done; : > {stopped}; exit 0"
     start = f"trap '{stop}' TERM; touch {one.home}/runs; while :; do sleep 0.05; done"
-    body = {
-        "environmentId": api.environment,
-        "metadata": {"reference": "db"},
-        "spec": {"commands": {"start": start}},
-    }
-    service = api.call(f"{TASKS}/CreateService", body)["service"]["id"]
-    api.call(f"{TASKS}/StartService", {"id": service})
+    api.serve("db", start)
     wait_for((one.home / "runs").exists, "it runs")
     process.send_signal(signal.SIGTERM)
     wait_for(stops.exists, "it is being stopped")
@@ -460,8 +436,6 @@ def test_a_reload_asked_for_during_the_end_kills_nothing(one: Daemon) -> None:
         process.send_signal(number)
         assert api.client.get("/readyz").text == "ending\n"  # it has seen the signal by then
     gate.touch()
-    assert process.stderr is not None
-    said = process.stderr.read()
-    assert process.wait(PATIENCE) == 0
+    said = last_words(process)
     assert "killing" not in said
     assert stopped.exists()
